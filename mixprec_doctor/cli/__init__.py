@@ -1,0 +1,1 @@
+"""The doctor's commands: each parses, calls, renders and returns a code."""

@@ -1,0 +1,22 @@
+"""The doctor's commands as data: name, place and the line that help shows."""
+
+from __future__ import annotations
+
+__all__ = ["DOCTOR_COMMANDS"]
+
+from mixprec_doctor.cli.lazy import CommandEntry
+
+DOCTOR_COMMANDS: dict[str, CommandEntry] = {
+    "doctor": CommandEntry(
+        target="mixprec_doctor.cli.doctor:doctor",
+        help="Say what is installed, where the engines' names live, what is broken and how to mend it.",
+    ),
+    "resolve": CommandEntry(
+        target="mixprec_doctor.cli.resolve:resolve",
+        help="Say where a name or role lives in an engine and how it is called, without importing it.",
+    ),
+    "explain": CommandEntry(
+        target="mixprec_doctor.cli.explain:explain",
+        help="Explain a finding's code: what it means, an example and the cure.",
+    ),
+}

@@ -1,0 +1,1 @@
+"""Frozen records: facts that cross processes and releases as data."""

@@ -1,0 +1,61 @@
+"""Finding and Remedy: a diagnosed fault with a stable code, and what to do about it."""
+
+from __future__ import annotations
+
+__all__ = ["Finding", "Remedy", "Severity", "worst"]
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(str, Enum):
+    """How much a finding matters; the values are those of the JSON contract."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """What to do: words, and commands that can be typed as they stand."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The object of the ``mixprec.report/1`` document."""
+        return {"text": self.text, "commands": list(self.commands)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One diagnosed fault. ``code`` is never renumbered and never reused."""
+
+    code: str
+    severity: Severity
+    summary: str
+    cause: str = ""
+    engine: str | None = None
+    evidence: tuple[str, ...] = ()
+    remedy: Remedy | None = None  # None: the fault is known, the cure is not
+
+    def to_json(self) -> dict[str, object]:
+        """The object of the ``mixprec.report/1`` document."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "engine": self.engine,
+            "summary": self.summary,
+            "cause": self.cause,
+            "evidence": list(self.evidence),
+            "remedy": self.remedy.to_json() if self.remedy else None,
+        }
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The gravest severity among the findings; None when there are none."""
+    order = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+    present = {finding.severity for finding in findings}
+    return next((severity for severity in order if severity in present), None)

@@ -1,0 +1,1 @@
+"""One package per engine: the only modules of the runtime that import an engine."""

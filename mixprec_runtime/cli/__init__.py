@@ -1,0 +1,1 @@
+"""The `mixprec` command and the runtime's own commands."""

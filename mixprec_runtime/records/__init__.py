@@ -1,0 +1,1 @@
+"""Frozen records of the runtime: mix, plan and load account."""
