@@ -1,0 +1,54 @@
+"""Machine: accelerators and CPU, looked at once."""
+
+from __future__ import annotations
+
+__all__ = ["Accelerator", "Machine"]
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """One GPU as its driver's own tool describes it; None for what it did not say."""
+
+    name: str
+    compute_capability: str | None  # "9.0"
+    memory_bytes: int | None
+    driver: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """The object of the ``mixprec.report/1`` document."""
+        return {
+            "name": self.name,
+            "compute_capability": self.compute_capability,
+            "memory_bytes": self.memory_bytes,
+            "driver": self.driver,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The machine that the doctor runs on. None is unknown; an empty tuple of accelerators is none."""
+
+    system: str | None  # "Linux"
+    architecture: str | None  # "x86_64"
+    cpu: str | None
+    cpu_flags: tuple[str, ...] | None  # as the kernel lists them
+    cores: int | None  # those this process may use
+    memory_bytes: int | None
+    accelerators: tuple[Accelerator, ...] | None  # None: there is one but its tool did not answer
+    driver: str | None = None  # version of the NVIDIA kernel module
+
+    def to_json(self) -> dict[str, object]:
+        """The ``machine`` object of the ``mixprec.report/1`` document."""
+        gpus = self.accelerators
+        return {
+            "system": self.system,
+            "architecture": self.architecture,
+            "cpu": self.cpu,
+            "cpu_flags": None if self.cpu_flags is None else list(self.cpu_flags),
+            "cores": self.cores,
+            "memory_bytes": self.memory_bytes,
+            "accelerators": None if gpus is None else [gpu.to_json() for gpu in gpus],
+            "driver": self.driver,
+        }
