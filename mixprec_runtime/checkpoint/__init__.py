@@ -1,0 +1,1 @@
+"""Checkpoints read from their headers: no weight is touched, no pickle ever opened."""

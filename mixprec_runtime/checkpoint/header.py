@@ -1,0 +1,97 @@
+"""The header of a safetensors file.
+
+Format (safetensors README, "Format"): 8 bytes little-endian header length N, N bytes of JSON that map each
+tensor name to ``{"dtype", "shape", "data_offsets": [begin, end]}`` with offsets counted from the end of the
+header, then the data, without holes. The safetensors library gives names, types and shapes but no offsets,
+and needs a tensor framework; planning needs the offsets and has no framework.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_HEADER", "read_header"]
+
+import json
+import struct
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+from mixprec_runtime.checkpoint.errors import BrokenSafetensors
+from mixprec_runtime.records.checkpoint import DTYPE_BITS, TensorHeader
+
+MAX_HEADER = 100_000_000
+"""Longest header that is read, in bytes; the limit of the safetensors library itself."""
+
+
+def read_header(file: Path) -> dict[str, TensorHeader]:
+    """Tensors of one file, in the order of their bytes.
+
+    Raises BrokenSafetensors when the file is shorter than its header says, or the header is no valid one.
+    """
+    try:
+        with file.open("rb") as stream:
+            return _parse(file, stream, size=file.stat().st_size)
+    except OSError as fault:
+        raise BrokenSafetensors(file, f"cannot be read: {fault.strerror or fault}") from fault
+
+
+def _parse(file: Path, stream: BinaryIO, *, size: int) -> dict[str, TensorHeader]:
+    head = stream.read(8)
+    if len(head) < 8:
+        raise BrokenSafetensors(file, f"has {len(head)} bytes; a safetensors file starts with 8 bytes of length")
+    (length,) = struct.unpack("<Q", head)
+    if length > MAX_HEADER:
+        raise BrokenSafetensors(file, f"states a header of {length} bytes; this is no safetensors file")
+    if 8 + length > size:
+        raise BrokenSafetensors(file, f"is cut off: the header needs {8 + length} bytes, the file has {size}")
+    try:
+        raw = json.loads(stream.read(length))
+    except (ValueError, RecursionError) as fault:
+        raise BrokenSafetensors(file, f"has a header that is no JSON: {fault}") from fault
+    if not isinstance(raw, dict):
+        raise BrokenSafetensors(file, "has a header that is no JSON object")
+    start = 8 + length
+    tensors = [_tensor(file, name, entry, start) for name, entry in raw.items() if name != "__metadata__"]
+    tensors.sort(key=lambda tensor: (tensor.begin, tensor.end))
+    _check_layout(file, tensors, start=start, size=size)
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _tensor(file: Path, name: str, entry: object, start: int) -> TensorHeader:
+    if not isinstance(entry, dict):
+        raise BrokenSafetensors(file, f"describes tensor {name!r} by {type(entry).__name__}, not by an object")
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the unknown type {dtype!r}")
+    if not isinstance(shape, list) or not all(_is_count(extent) for extent in shape):
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the shape {shape!r}")
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(offset) for offset in offsets):
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the offsets {offsets!r}")
+    begin, end = offsets
+    wanted = (prod(shape) * DTYPE_BITS[dtype] + 7) // 8
+    if end - begin != wanted:
+        raise BrokenSafetensors(
+            file, f"gives tensor {name!r} {end - begin} bytes; {dtype} {shape} needs {wanted}"
+        )
+    return TensorHeader(
+        name=name, dtype=dtype, shape=tuple(shape), file=file, begin=start + begin, end=start + end
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_layout(file: Path, tensors: list[TensorHeader], *, start: int, size: int) -> None:
+    at = start
+    for tensor in tensors:
+        if tensor.begin != at:
+            fault = "overlaps the tensor before it" if tensor.begin < at else "leaves a hole before it"
+            raise BrokenSafetensors(file, f"has a tensor that {fault}: {tensor.name!r}")
+        at = tensor.end
+    if at > size:
+        raise BrokenSafetensors(
+            file, f"is cut off: its tensors need {at} bytes, the file has {size} (copied or downloaded in part?)"
+        )
+    if at < size:
+        raise BrokenSafetensors(file, f"has {size - at} bytes after its last tensor")

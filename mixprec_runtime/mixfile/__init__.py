@@ -1,0 +1,1 @@
+"""The border for mix files: YAML with marks, a schema, and every fault at once."""

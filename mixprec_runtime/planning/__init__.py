@@ -1,0 +1,1 @@
+"""From a mix and the headers of its checkpoints to a plan; pure decisions, nothing is loaded."""

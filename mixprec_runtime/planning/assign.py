@@ -1,0 +1,122 @@
+"""Which source each module comes from: ``ignore`` first, then the first rule that matches, then the default."""
+
+from __future__ import annotations
+
+__all__ = ["Assignment", "assign"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_runtime.planning.targets import matches
+from mixprec_runtime.planning.units import FUSED, Unit
+from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A module's source and what decided it: a rule, or the words ``ignore``, ``default`` or ``base``."""
+
+    source: str
+    by: Rule | str
+
+    @property
+    def reason(self) -> str:
+        """What decided, with its place where it has one."""
+        if isinstance(self.by, Rule):
+            return f"the rule at {self.by.mark} (source {self.source})"
+        return f"{self.by} (source {self.source})"
+
+
+def assign(
+    mix: Mix, classes: Mapping[str, str | None], units: tuple[Unit, ...]
+) -> tuple[dict[str, Assignment], tuple[Finding, ...]]:
+    """Sources of all modules, and findings about rules that match nothing, never decide, or split a unit."""
+    matched: dict[int, int] = dict.fromkeys(range(len(mix.rules)), 0)
+    decided = dict(matched)
+    assigned: dict[str, Assignment] = {}
+    for module, kind in classes.items():
+        hits = [
+            position
+            for position, rule in enumerate(mix.rules)
+            if any(matches(target, module, kind) for target in rule.targets)
+        ]
+        for position in hits:
+            matched[position] += 1
+        if any(matches(target, module, kind) for target in mix.ignore):
+            assigned[module] = Assignment(source=BASE_SOURCE, by="ignore")
+        elif hits:
+            decided[hits[0]] += 1
+            rule = mix.rules[hits[0]]
+            assigned[module] = Assignment(source=rule.source, by=rule)
+        elif kind == "Linear":
+            assigned[module] = Assignment(source=mix.default, by="default")
+        else:
+            assigned[module] = Assignment(source=BASE_SOURCE, by="base")
+    findings = [_idle(rule, matched[at]) for at, rule in enumerate(mix.rules) if not decided[at]]
+    findings += [_unmatched_target(rule, target) for rule, target in _idle_targets(mix, classes, matched)]
+    findings += [_split(unit, assigned) for unit in units if len({assigned[m].source for m in unit.members}) > 1]
+    return assigned, tuple(findings)
+
+
+def _idle_targets(
+    mix: Mix, classes: Mapping[str, str | None], matched: Mapping[int, int]
+) -> list[tuple[Rule, str]]:
+    return [
+        (rule, target)
+        for at, rule in enumerate(mix.rules)
+        if matched[at] and len(rule.targets) > 1
+        for target in rule.targets
+        if not any(matches(target, module, kind) for module, kind in classes.items())
+    ]
+
+
+def _idle(rule: Rule, matched: int) -> Finding:
+    if matched:
+        return Finding(
+            code="MP621",
+            severity=Severity.WARNING,
+            summary=f"{rule.mark}: this rule decides nothing; earlier rules or ignore take all {matched} matches",
+            cause="The first rule that matches a module wins.",
+            evidence=rule.targets,
+            remedy=Remedy(text="Move the rule up, or take it out."),
+        )
+    return _unmatched(rule, rule.targets, f"{rule.mark}: this rule matches no module of the model")
+
+
+def _unmatched_target(rule: Rule, target: str) -> Finding:
+    return _unmatched(rule, (target,), f"{rule.mark}: target {target!r} matches no module of the model")
+
+
+def _unmatched(rule: Rule, targets: tuple[str, ...], summary: str) -> Finding:
+    fused = sorted({f"{name} is {', '.join(parts)}" for name, parts in FUSED for t in targets if name in t})
+    hint = f"Checkpoint names are wanted, not an engine's: {'; '.join(fused)}." if fused else (
+        "Compare the target with the names that `mixprec plan` lists; a regular expression matches from the "
+        "start of the name."
+    )  # fmt: skip
+    return Finding(
+        code="MP620",
+        severity=Severity.ERROR,
+        summary=summary,
+        cause="A rule without effect is a mistake more often than not, and would serve another mixture silently.",
+        evidence=targets,
+        remedy=Remedy(text=hint),
+    )
+
+
+def _split(unit: Unit, assigned: Mapping[str, Assignment]) -> Finding:
+    evidence = tuple(f"{module}: {assigned[module].reason}" for module in unit.members)
+    leaves = "|".join(member.rpartition(".")[2] for member in unit.members)
+    parent = unit.name.rpartition(".")[0]
+    return Finding(
+        code="MP622",
+        severity=Severity.ERROR,
+        summary=f"the parts of {unit.name} come from different sources",
+        cause="An engine keeps these modules in one fused parameter with one format, so they have one source.",
+        evidence=evidence,
+        remedy=Remedy(
+            text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."
+        ),
+    )

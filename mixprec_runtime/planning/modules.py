@@ -1,0 +1,42 @@
+"""What kind of module a checkpoint name stands for, as far as headers and config tell."""
+
+from __future__ import annotations
+
+__all__ = ["class_name", "is_derived", "is_linear"]
+
+from collections.abc import Mapping
+
+from mixprec_runtime.checkpoint.formats import ModuleWeights
+from mixprec_runtime.records.format import FormatKind
+
+OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out", "output_layer"})
+DERIVED = frozenset({"inv_freq", "cos_cached", "sin_cached"})
+
+
+def class_name(module: str, weights: ModuleWeights, *, vocab_size: int | None) -> str | None:
+    """``Linear``, ``Embedding`` or None (norms, convolutions and the like), as rules name classes.
+
+    A packed weight is a linear one. A plain matrix is linear too, unless it has a row per token of the
+    vocabulary and is not the output head: that is the input embedding.
+    """
+    if weights.format.kind is not FormatKind.PLAIN:
+        return "Linear"
+    if len(weights.shape) != 2:
+        return None
+    if weights.shape[0] == vocab_size and module.rpartition(".")[2] not in OUTPUT_HEADS:
+        return "Embedding"
+    return "Linear"
+
+
+def is_linear(module: str, weights: ModuleWeights, *, vocab_size: int | None) -> bool:
+    """Whether ``default`` applies to the module."""
+    return class_name(module, weights, vocab_size=vocab_size) == "Linear"
+
+
+def is_derived(name: str, config: Mapping[str, object]) -> bool:
+    """Tensors that a model computes itself and that some tools save all the same.
+
+    Rotary tables follow from the config; a tied output head is the input embedding under a second name.
+    """
+    module, _, suffix = name.rpartition(".")
+    return suffix in DERIVED or (config.get("tie_word_embeddings") is True and module == "lm_head")
