@@ -1,0 +1,42 @@
+"""An engine's source, opened once and asked many times."""
+
+from __future__ import annotations
+
+__all__ = ["EngineSource", "open_engine"]
+
+from collections.abc import Iterable
+
+from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.records.resolution import Resolution, SymbolResolution
+from mixprec_doctor.records.role import Role
+from mixprec_doctor.resolve.layout import Layout, find_layout
+from mixprec_doctor.resolve.roles import RoleResolver
+from mixprec_doctor.resolve.symbols import search_symbol
+from mixprec_doctor.source.exports import Exports
+from mixprec_doctor.source.sources import Sources
+
+
+class EngineSource:
+    """Roles and symbols of one engine. Each module is parsed once, and only when a question needs it."""
+
+    def __init__(self, sources: Sources, layout: Layout) -> None:
+        self.layout = layout
+        self.exports = Exports(sources)
+        self._resolver = RoleResolver(self.exports, layout)
+
+    def role(self, role: Role) -> Resolution:
+        """Where one role lives."""
+        return self._resolver.resolve(role)
+
+    def roles(self, roles: Iterable[Role] = tuple(Role)) -> tuple[Resolution, ...]:
+        """Where each role lives, in the order given."""
+        return tuple(self._resolver.resolve(role) for role in roles)
+
+    def symbol(self, name: str) -> SymbolResolution:
+        """Where a name is defined and importable."""
+        return search_symbol(self.exports, self.layout, name)
+
+
+def open_engine(environment: Environment, engine: str) -> EngineSource:
+    """The source of an engine as installed in an environment."""
+    return EngineSource(Sources.of_environment(environment), find_layout(engine))

@@ -1,0 +1,112 @@
+"""Symbols: every module of a release in which a name is defined, and every one it can be imported from."""
+
+from __future__ import annotations
+
+__all__ = ["find_definitions", "nearest_names", "search_symbol"]
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from mixprec_doctor.records.resolution import Definition, How, Importable, SymbolResolution
+from mixprec_doctor.resolve.layout import Layout
+from mixprec_doctor.source.constructors import parameters_of
+from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
+from mixprec_doctor.source.tree import Tree
+
+_DEFINES = r"(?m)^[ \t]*(?:class|(?:async[ \t]+)?def)[ \t]+%s\b|^[ \t]*%s[ \t]*(?::[^\n=]*)?="
+_DECLARED = re.compile(rb"(?m)^(?:class|(?:async )?def) ([A-Za-z_]\w*)")
+
+
+def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolution:
+    """Where a symbol is defined and importable.
+
+    Looked for among the layout's scope and every ``__init__``; in the whole package when it is not there.
+    """
+    tree = exports.sources.tree(layout.engine)
+    if tree is None or not symbol.isidentifier():
+        return SymbolResolution(symbol=symbol)
+    scoped = [path for path in tree.walk(tree.package) if within(module_of(path)[0], layout.scope)]
+    defined = list(find_definitions(exports, tree, symbol, scoped))
+    importable = list(_importable(exports, tree, symbol, layout, scoped))
+    if not defined and not importable:
+        defined = find_elsewhere(exports, tree, symbol, layout)
+        importable = [Importable(module=found.module, how=How.DEFINITION) for found in defined]
+    return SymbolResolution(
+        symbol=symbol,
+        defined=tuple(
+            Definition(module=found.module, parameters=parameters_of(found, exports)) for found in defined
+        ),
+        importable=tuple(sorted(importable, key=lambda each: each.module)),
+        nearest=() if defined or importable else nearest_names(tree, symbol, scoped),
+    )
+
+
+def find_definitions(exports: Exports, tree: Tree, symbol: str, paths: Iterable[str]) -> Iterator[Found]:
+    """Top-level definitions of the symbol in some files: classes, functions, values that are no alias."""
+    name = re.escape(symbol)
+    defines = re.compile((_DEFINES % (name, name)).encode())
+    for path in paths:
+        source = tree.read(path)
+        if source is None or not defines.search(source):
+            continue
+        module, _ = module_of(path)
+        found = exports.look_up(module, symbol)
+        if isinstance(found, Found) and found.module == module and found.node is not None:
+            yield found
+
+
+def find_elsewhere(exports: Exports, tree: Tree, symbol: str, layout: Layout) -> list[Found]:
+    """Definitions anywhere in the package: those of the serving engine proper, else any."""
+    found = list(find_definitions(exports, tree, symbol, tree.walk(tree.package)))
+    return [each for each in found if within(each.module, layout.core)] or found
+
+
+def nearest_names(tree: Tree, symbol: str, paths: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Classes and functions of some files whose names are likest, as ``module.name``."""
+    declared: dict[str, str] = {}
+    for path in paths:
+        for name in _DECLARED.findall(tree.read(path) or b""):
+            declared.setdefault(name.decode(), module_of(path)[0])
+    close = difflib.get_close_matches(symbol, declared, n=count, cutoff=0.6)
+    return tuple(f"{declared[name]}.{name}" for name in close)
+
+
+def module_of(path: str) -> tuple[str, bool]:
+    """The dotted name of a file of a tree, and whether it is a package's ``__init__``."""
+    base = path.removesuffix(".py")
+    return base.removesuffix("/__init__").replace("/", "."), base.endswith("/__init__")
+
+
+def within(module: str, roots: Sequence[str]) -> bool:
+    """Whether a module is one of some packages or lies below one."""
+    return any(module == root or module.startswith(f"{root}.") for root in roots)
+
+
+def _importable(
+    exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: list[str]
+) -> Iterator[Importable]:
+    needle = re.compile(rb"\b%s\b|import[ \t]+\*" % re.escape(symbol).encode())
+    packages = [
+        path
+        for path in tree.walk(tree.package)
+        if path.endswith("/__init__.py") and (path.count("/") < 2 or within(module_of(path)[0], layout.core))
+    ]
+    for path in dict.fromkeys([*scoped, *packages]):
+        source = tree.read(path)
+        if source is None or not needle.search(source):
+            continue
+        module, _ = module_of(path)
+        origin = exports.look_up(module, symbol)
+        if (how := _how(origin)) is not None:
+            yield Importable(module=module, how=how, condition=getattr(origin, "condition", None))
+
+
+def _how(origin: Origin) -> How | None:
+    if isinstance(origin, Unbound) or (isinstance(origin, Found) and origin.node is None):
+        return None
+    if isinstance(origin, Standin):
+        return How.PLACEHOLDER
+    if isinstance(origin, Outside) and origin.condition:
+        return How.CONDITIONAL
+    return origin.how

@@ -1,0 +1,240 @@
+"""A parsed module: what each of its top-level statements binds, and under which guards."""
+
+from __future__ import annotations
+
+__all__ = ["Binding", "Branch", "Guard", "ParsedModule", "UnparsableModule", "parse_module"]
+
+import ast
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from io import BytesIO
+
+from mixprec_doctor.errors import MixprecError
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")  # form feeds do not end a line for the parser
+
+
+class UnparsableModule(MixprecError):
+    """The source of a module is not Python that this interpreter can parse."""
+
+    def __init__(self, module: str, fault: str) -> None:
+        super().__init__(module, fault)
+        self.module = module
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return f"{self.module} cannot be parsed: {self.fault}"
+
+
+class Branch(Enum):
+    """Which branch of a compound statement a binding stands in."""
+
+    IF = "if"
+    ELSE = "else"
+    TRY = "try"
+    EXCEPT = "except"
+    TRY_ELSE = "try-else"
+    OPEN = "open"  # a loop, a case: whether it runs is not for us to say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """One compound statement around a binding. ``before`` are the statements of the try body up to it."""
+
+    branch: Branch
+    line: int
+    test: ast.expr | None = None
+    before: tuple[ast.stmt, ...] = ()
+    handled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """One name bound by one statement. ``name == "*"`` is a star import; ``value`` is what is assigned."""
+
+    name: str
+    statement: ast.stmt
+    guards: tuple[Guard, ...]
+    value: ast.expr | None = None
+    alias: ast.alias | None = None
+
+    @property
+    def line(self) -> int:
+        """The line of the statement."""
+        return self.statement.lineno
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedModule:
+    """The bindings of a module in the order of the source."""
+
+    name: str
+    is_package: bool
+    source: bytes
+    tree: ast.Module
+    bindings: tuple[Binding, ...]
+    by_name: dict[str, list[Binding]] = field(default_factory=dict)
+
+    def absolute(self, statement: ast.ImportFrom) -> str | None:
+        """The absolute name of the module that ``from ... import`` names; None beyond the top level."""
+        if not statement.level:
+            return statement.module or ""
+        parts = self.name.split(".")
+        up = statement.level - (1 if self.is_package else 0)
+        if up >= len(parts):
+            return None
+        base = parts[: len(parts) - up]
+        return ".".join([*base, statement.module] if statement.module else base)
+
+    def text(self, node: ast.expr) -> str:
+        """The source text of an expression, as written when it stands on one line."""
+        if node.end_lineno != node.lineno or node.end_col_offset is None:
+            return ast.unparse(node)
+        line = self.lines[node.lineno - 1]
+        return line[node.col_offset : node.end_col_offset].decode("utf-8", errors="replace")
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The lines of the source in UTF-8, as the parser counts them."""
+        return _LINE_END.split(_utf8(self.source))
+
+
+def parse_module(name: str, source: bytes, *, is_package: bool) -> ParsedModule:
+    """Parse, honouring the encoding cookie; nothing is executed, whatever the source contains."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as fault:
+        raise UnparsableModule(name, f"line {fault.lineno}: {fault.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as fault:
+        raise UnparsableModule(name, str(fault) or type(fault).__name__) from None
+    bindings = tuple(_bindings(tree.body, ()))
+    by_name: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        by_name.setdefault(binding.name, []).append(binding)
+    return ParsedModule(
+        name=name, is_package=is_package, source=source, tree=tree, bindings=bindings, by_name=by_name
+    )
+
+
+def _bindings(body: list[ast.stmt], guards: tuple[Guard, ...]) -> Iterator[Binding]:
+    for statement in body:
+        yield from _simple(statement, guards)
+        if isinstance(statement, ast.If):
+            line = statement.lineno
+            yield from _bindings(
+                statement.body, (*guards, Guard(branch=Branch.IF, line=line, test=statement.test))
+            )
+            yield from _bindings(
+                statement.orelse, (*guards, Guard(branch=Branch.ELSE, line=line, test=statement.test))
+            )
+        elif isinstance(statement, ast.Try) or type(statement).__name__ == "TryStar":
+            yield from _try(statement, guards)  # type: ignore[arg-type]
+        elif isinstance(statement, ast.With):
+            yield from _with(statement, guards)
+        elif isinstance(statement, (ast.For, ast.While)):
+            guard = Guard(branch=Branch.OPEN, line=statement.lineno)
+            yield from _bindings([*statement.body, *statement.orelse], (*guards, guard))
+        elif isinstance(statement, ast.Match):
+            for case in statement.cases:
+                guard = Guard(branch=Branch.OPEN, line=case.pattern.lineno)
+                yield from _bindings(case.body, (*guards, guard))
+
+
+def _try(statement: ast.Try, guards: tuple[Guard, ...]) -> Iterator[Binding]:
+    body = tuple(statement.body)
+    handled = tuple(name for handler in statement.handlers for name in _caught(handler.type))
+    for index, inner in enumerate(statement.body):
+        guard = Guard(branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=handled)
+        yield from _bindings([inner], (*guards, guard))
+    for handler in statement.handlers:
+        guard = Guard(
+            branch=Branch.EXCEPT, line=handler.lineno, before=body, handled=tuple(_caught(handler.type))
+        )
+        yield from _bindings(handler.body, (*guards, guard))
+    guard = Guard(branch=Branch.TRY_ELSE, line=statement.lineno, before=body, handled=handled)
+    yield from _bindings(statement.orelse, (*guards, guard))
+    yield from _bindings(statement.finalbody, guards)
+
+
+def _with(statement: ast.With, guards: tuple[Guard, ...]) -> Iterator[Binding]:
+    """``with suppress(ImportError)`` guards like a try; any other leaves its body as it is."""
+    handled: list[str] = []
+    for item in statement.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and _dotted(call.func).rpartition(".")[2] == "suppress":
+            handled += [name for argument in call.args for name in _caught(argument)]
+    if not handled:
+        yield from _bindings(statement.body, guards)
+        return
+    body = tuple(statement.body)
+    for index, inner in enumerate(statement.body):
+        guard = Guard(
+            branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=tuple(handled)
+        )
+        yield from _bindings([inner], (*guards, guard))
+
+
+def _simple(statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]:
+    if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield Binding(name=statement.name, statement=statement, guards=guards)
+    elif isinstance(statement, ast.Import):
+        for alias in statement.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            yield Binding(name=name, statement=statement, guards=guards, alias=alias)
+    elif isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            yield Binding(name=alias.asname or alias.name, statement=statement, guards=guards, alias=alias)
+    elif isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            yield from _assigned(target, statement.value, statement, guards)
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        yield from _assigned(statement.target, statement.value, statement, guards)
+    elif isinstance(statement, ast.Delete):
+        for target in statement.targets:
+            if isinstance(target, ast.Name):
+                yield Binding(name=target.id, statement=statement, guards=guards)
+    elif type(statement).__name__ == "TypeAlias":  # Python 3.12
+        yield from _assigned(statement.name, statement.value, statement, guards)  # type: ignore[attr-defined]
+
+
+def _assigned(
+    target: ast.expr, value: ast.expr, statement: ast.stmt, guards: tuple[Guard, ...]
+) -> Iterator[Binding]:
+    if isinstance(target, ast.Name):
+        yield Binding(name=target.id, statement=statement, guards=guards, value=value)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        same = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts)
+        parts = (
+            value.elts if same and isinstance(value, (ast.Tuple, ast.List)) else [value] * len(target.elts)
+        )
+        for inner, part in zip(target.elts, parts, strict=True):
+            yield from _assigned(inner, part, statement, guards)
+
+
+def _caught(node: ast.expr | None) -> list[str]:
+    if node is None:
+        return ["BaseException"]
+    if isinstance(node, ast.Tuple):
+        return [name for each in node.elts for name in _caught(each)]
+    return [_dotted(node).rpartition(".")[2]]
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _utf8(source: bytes) -> bytes:
+    """The parser counts columns in UTF-8, whatever the encoding of the file."""
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+        if encoding in ("utf-8", "utf-8-sig"):
+            return source.removeprefix(b"\xef\xbb\xbf")
+        return source.decode(encoding).encode("utf-8")
+    except (SyntaxError, UnicodeError, LookupError):
+        return source

@@ -1,0 +1,103 @@
+"""Tree: the files of one import package, wherever they lie."""
+
+from __future__ import annotations
+
+__all__ = ["FolderTree", "Tree"]
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+_EXTENSIONS = (".so", ".pyd")
+
+
+class Tree(Protocol):
+    """The source of one import package. Paths are relative, with ``/``, and start with the package's name."""
+
+    @property
+    def package(self) -> str:
+        """The import package, e.g. ``vllm``."""
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or folder of that path."""
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file; None when there is none."""
+
+    def list(self, folder: str) -> tuple[str, ...]:
+        """Names of what lies directly in a folder; empty when there is none."""
+
+    def walk(self, folder: str) -> Sequence[str]:
+        """Every ``.py`` file below a folder, sorted."""
+
+
+class FolderTree:
+    """A package as a folder (or a module as a file) of site-packages or of an editable source."""
+
+    def __init__(self, place: Path, package: str | None = None) -> None:
+        self._place = place
+        self._package = package or place.name.removesuffix(".py")
+        self._listings: dict[str, tuple[str, ...]] = {}
+        self._walks: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def package(self) -> str:
+        """The import package."""
+        return self._package
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file or folder of that path."""
+        folder, slash, name = path.rpartition("/")
+        return name in self.list(folder) if slash else path in (self._package, f"{self._package}.py")
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file; None when there is none."""
+        try:
+            with open(self._real(path), "rb") as stream:  # noqa: PTH123
+                return stream.read()
+        except OSError:
+            return None
+
+    def list(self, folder: str) -> tuple[str, ...]:
+        """Names of what lies directly in a folder; looked up once."""
+        if folder not in self._listings:
+            try:
+                self._listings[folder] = tuple(sorted(os.listdir(self._real(folder))))  # noqa: PTH208
+            except OSError:
+                self._listings[folder] = ()
+        return self._listings[folder]
+
+    def walk(self, folder: str) -> Sequence[str]:
+        """Every ``.py`` file below a folder, sorted; links to folders are not followed; walked once."""
+        if folder not in self._walks:
+            self._walks[folder] = tuple(sorted(self._walk(folder)))
+        return self._walks[folder]
+
+    def _walk(self, folder: str) -> Iterator[str]:
+        top = self._real(folder)
+        for here, _, files in os.walk(top):
+            inner = os.path.relpath(here, top).replace(os.sep, "/")
+            prefix = folder if inner == "." else f"{folder}/{inner}"
+            yield from (f"{prefix}/{name}" for name in files if name.endswith(".py"))
+
+    def _real(self, path: str) -> str:
+        first, _, rest = path.partition("/")
+        if not rest:
+            inside = self._place.suffix == ".py" and first == f"{self._package}.py"
+            return str(self._place) if inside or first == self._package else os.devnull
+        return f"{self._place}/{rest}"
+
+
+def module_files(module: str) -> tuple[str, str]:
+    """The two paths that the source of a module may have: package, then plain module."""
+    base = module.replace(".", "/")
+    return f"{base}/__init__.py", f"{base}.py"
+
+
+def has_extension(tree: Tree, module: str) -> bool:
+    """Whether a compiled module of that name lies in the tree."""
+    folder, _, stem = module.replace(".", "/").rpartition("/")
+    return any(
+        name.startswith(f"{stem}.") and name.endswith(_EXTENSIONS) for name in tree.list(folder or module)
+    )
