@@ -1,0 +1,121 @@
+"""The bookkeeping of one load: wraps the stream of planned tensors and closes with an account."""
+
+from __future__ import annotations
+
+__all__ = ["Bookkeeper", "StrictLoadingError", "module_bytes"]
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_runtime.adapters.fills import FillRecorder
+from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
+from mixprec_runtime.loading.state import ProgressFile
+from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, SourceRead
+from mixprec_runtime.runfolder import RunTensor
+
+SHOWN = 20
+
+
+class StrictLoadingError(MixprecError):
+    """Loading that did not fill every parameter exactly once from its planned tensor."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, faults: tuple[LoadFault, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        lines = [f"  {fault.name} {fault.text}" for fault in self.faults[:SHOWN]]
+        if len(self.faults) > SHOWN:
+            lines.append(f"  ... and {len(self.faults) - SHOWN} more, in the account")
+        return f"mixprec refuses this load: {len(self.faults)} faults\n" + "\n".join(lines)
+
+
+@dataclass(kw_only=True)
+class Bookkeeper:
+    """Feeds the planned tensors to an engine and watches where they go."""
+
+    planned: tuple[RunTensor, ...]
+    parameters: Mapping[str, torch.Tensor]
+    progress: ProgressFile
+    elsewhere: Callable[[str], bool] = lambda name: False  # tensors of layers that another rank holds
+    faults: list[LoadFault] = field(default_factory=list)
+    redundant: list[str] = field(default_factory=list)
+    read: dict[str, SourceRead] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.recorder = FillRecorder(self.parameters)
+
+    def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The planned tensors as ``(checkpoint name, tensor)``; each is checked off before the next is read."""
+        for tensor, data in read_tensors(self.planned):
+            self.recorder.current = tensor.name
+            yield tensor.name, data
+            self._check_off(tensor, data)
+        self.recorder.current = None
+
+    def _check_off(self, tensor: RunTensor, data: torch.Tensor) -> None:
+        before = self.read.get(tensor.source, SourceRead(tensors=0, bytes=0))
+        self.read[tensor.source] = SourceRead(tensors=before.tensors + 1, bytes=before.bytes + tensor.bytes)
+        self.progress.add(tensor.bytes)
+        if self.recorder.written.get(tensor.name) or not data.numel() or self.elsewhere(tensor.name):
+            return
+        if tensor.droppable and group_order_is_trivial(data):
+            self.redundant.append(tensor.name)
+            return
+        why = "orders groups in a way that the engine leaves out" if tensor.droppable else "was not taken by any parameter"
+        self.faults.append(LoadFault(name=tensor.name, text=f"(source {tensor.source}) {why}"))
+
+    def interrupted(self, fault: BaseException) -> None:
+        """Note that the engine's own loading raised while a tensor was on its way."""
+        name = self.recorder.current or "loading"
+        words = str(fault).split(" The available parameters")[0]
+        self.faults.append(LoadFault(name=name, text=f"stopped the engine: {type(fault).__name__}: {words}"))
+
+    def close(self) -> None:
+        """Judge the parameters once every tensor has been handed over."""
+        for name, verdict in self.recorder.faults().items():
+            self.faults.append(LoadFault(name=f"parameter {name}", text=verdict))
+
+    def account(
+        self, *, rank: int, world_size: int, layers: tuple[LayerMemory, ...] = (), held_bytes: int = 0
+    ) -> LoadAccount:
+        """The account as it stands."""
+        return LoadAccount(
+            rank=rank,
+            world_size=world_size,
+            sources=dict(self.read),
+            parameters=len(self.parameters),
+            parameter_bytes=sum(p.numel() * p.element_size() for p in self.parameters.values()),
+            held_bytes=held_bytes,
+            redundant=tuple(self.redundant),
+            converted=dict(self.recorder.converted),
+            layers=layers,
+            faults=tuple(self.faults),
+            seconds=round(time.perf_counter() - self.began, 3),
+        )
+
+
+def module_bytes(module: torch.nn.Module, seen: set[int]) -> int:
+    """Bytes of the storages that a module itself holds in parameters, buffers and attributes; each counted once.
+
+    ``seen`` holds the storages counted before, so that tied weights count for the first module that has them.
+    """
+    held = 0
+    candidates = [*module._parameters.values(), *module._buffers.values(), *vars(module).values()]
+    for value in candidates:
+        if not isinstance(value, torch.Tensor) or value.is_meta:
+            continue
+        storage = value.untyped_storage()
+        if storage.data_ptr() in seen or not storage.nbytes():
+            continue
+        seen.add(storage.data_ptr())
+        held += storage.nbytes()
+    return held

@@ -1,0 +1,145 @@
+"""Which bytes of which parameter were written, seen from below: by PyTorch's dispatcher.
+
+Every engine has its own weight loaders, but each of them ends in an in-place write into a parameter's storage.
+A dispatch mode sees these writes as (storage, offset, sizes, strides), whatever code made them, so that "every
+parameter filled exactly once" is observed and not inferred from names.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FillRecorder", "Region"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+@dataclass(frozen=True)
+class Region:
+    """Elements of a parameter: an offset and one (size, stride) per dimension, counted in elements."""
+
+    offset: int
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """Elements in the region."""
+        count = 1
+        for size in self.sizes:
+            count *= size
+        return count
+
+    @property
+    def interval(self) -> tuple[int, int] | None:
+        """``(begin, end)`` when the region is one run of elements; None when it is strided."""
+        expected = 1
+        for size, stride in zip(reversed(self.sizes), reversed(self.strides), strict=True):
+            if size == 1:
+                continue
+            if stride != expected:
+                return None
+            expected *= size
+        return self.offset, self.offset + self.numel
+
+
+class FillRecorder(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+    """Records in-place writes into the given tensors while it is active.
+
+    ``current`` is the checkpoint tensor on its way; writes count for it. ``converted`` counts elements that are
+    stored in another type than they came in.
+    """
+
+    def __init__(self, parameters: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._parameters = {name: p for name, p in parameters.items() if p.numel()}
+        self._by_storage = {p.untyped_storage().data_ptr(): name for name, p in self._parameters.items()}
+        self.regions: dict[str, list[Region]] = {name: [] for name in self._parameters}
+        self.written: dict[str, int] = {}
+        self.converted: dict[str, int] = {}
+        self.current: str | None = None
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Run the operator, then note what it wrote."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        for position, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            target = args[position] if position < len(args) else kwargs.get(argument.name)
+            for tensor in target if isinstance(target, list | tuple) else (target,):
+                if isinstance(tensor, torch.Tensor):
+                    self._note(tensor, args)
+        return result
+
+    def _note(self, target: torch.Tensor, args: Sequence[Any]) -> None:
+        if not target.numel() or target.is_meta:
+            return
+        name = self._by_storage.get(target.untyped_storage().data_ptr())
+        if name is None:
+            return
+        parameter = self._parameters[name]
+        if parameter.element_size() != target.element_size():
+            region = self._bytes_region(target, parameter)
+        else:
+            region = Region(
+                target.storage_offset() - parameter.storage_offset(), tuple(target.shape), target.stride()
+            )
+        self.regions[name].append(region)
+        if self.current is not None:
+            self.written[self.current] = self.written.get(self.current, 0) + target.numel()
+        source = args[1] if len(args) > 1 else None
+        if isinstance(source, torch.Tensor) and source.dtype != target.dtype:
+            key = f"{_short(source.dtype)} -> {_short(target.dtype)}"
+            self.converted[key] = self.converted.get(key, 0) + target.numel()
+
+    @staticmethod
+    def _bytes_region(target: torch.Tensor, parameter: torch.Tensor) -> Region:
+        """A write through a view of another type, in elements of the parameter; it must be one run of bytes."""
+        size = target.element_size()
+        begin = target.storage_offset() * size - parameter.storage_offset() * parameter.element_size()
+        count = target.numel() * size // parameter.element_size()
+        return Region(begin // parameter.element_size(), (count,), (1,))
+
+    def faults(self) -> dict[str, str]:
+        """Every parameter that is not filled exactly once, and why."""
+        verdicts = {name: self.verdict(name) for name in self._parameters}
+        return {name: verdict for name, verdict in verdicts.items() if verdict is not None}
+
+    def verdict(self, name: str) -> str | None:
+        """Why a parameter is not filled exactly once; None when it is."""
+        regions, numel = self.regions[name], self._parameters[name].numel()
+        if not regions:
+            return "was never filled"
+        if _tiles([region.interval for region in regions], numel):
+            return None
+        counts = torch.zeros(numel, dtype=torch.uint8)
+        for region in regions:
+            counts.as_strided(region.sizes, region.strides, region.offset).add_(1)
+        missing, twice = int((counts == 0).sum()), int((counts > 1).sum())
+        if missing:
+            return f"has {missing:,} of {numel:,} elements that no tensor filled"
+        return f"has {twice:,} of {numel:,} elements that were filled more than once" if twice else None
+
+
+def _tiles(intervals: list[tuple[int, int] | None], numel: int) -> bool:
+    """Whether runs cover ``0..numel`` exactly once; False also when a region is no run."""
+    at = 0
+    for begin, end in sorted(run for run in intervals if run is not None):
+        if begin != at:
+            return False
+        at = end
+    return None not in intervals and at == numel
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

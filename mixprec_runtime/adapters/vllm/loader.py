@@ -1,0 +1,119 @@
+"""The loader: vLLM's default loader, fed with just the planned tensors of every checkpoint, and strict."""
+
+from __future__ import annotations
+
+__all__ = ["MixprecModelLoader"]
+
+import logging
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from vllm.config import ModelConfig, VllmConfig
+from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
+from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+from vllm.model_executor.models.utils import is_pp_missing_parameter
+
+from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError, module_bytes
+from mixprec_runtime.adapters.vllm.methods import method_name
+from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
+from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
+from mixprec_runtime.records.account import LayerMemory
+from mixprec_runtime.runfolder import read_run
+
+logger = logging.getLogger("vllm.mixprec")
+
+
+class MixprecModelLoader(DefaultModelLoader):  # type: ignore[misc]  # the engine is untyped here
+    """Reads planned tensors only, and refuses a model that they do not fill exactly once."""
+
+    def download_model(self, model_config: ModelConfig) -> None:
+        """Nothing to fetch: the plan was made from folders that are here."""
+
+    def get_all_weights(
+        self, model_config: ModelConfig, model: nn.Module
+    ) -> Generator[tuple[str, torch.Tensor], None, None]:
+        """The planned tensors of all sources under their checkpoint names."""
+        yield from self._books.stream()
+
+    def load_weights(self, model: nn.Module, model_config: ModelConfig) -> None:
+        """Load as the engine does, with the account kept beside it. Raises StrictLoadingError."""
+        folder = Path(model_config.model)
+        planned = read_run(folder)
+        self._state = state_folder(folder)
+        self._books = Bookkeeper(
+            planned=planned,
+            parameters=dict(model.named_parameters()),
+            progress=ProgressFile(
+                self._state, rank=_rank(), total=sum(tensor.bytes for tensor in planned)
+            ),
+            elsewhere=lambda name: is_pp_missing_parameter(name, model),
+        )
+        try:
+            with self._books.recorder:
+                super().load_weights(model, model_config)
+        except Exception as fault:
+            self._books.interrupted(fault)
+            self._refuse()
+        self._books.close()
+        if self._books.faults:
+            self._refuse()
+        self._loaded_bytes = dict(_held(model))
+
+    def load_model(self, vllm_config: VllmConfig, model_config: ModelConfig, prefix: str = "") -> nn.Module:
+        """Load, let the engine repack, then write the account."""
+        model = super().load_model(vllm_config=vllm_config, model_config=model_config, prefix=prefix)
+        config = vllm_config.quant_config
+        held = dict(_held(model))
+        layers = tuple(
+            LayerMemory(
+                layer=name,
+                source=config.source_of(name) if isinstance(config, MixprecConfig) else None,
+                format=self._format_of(name, config),
+                method=method_name(model.get_submodule(name)),
+                loaded_bytes=self._loaded_bytes.get(name, 0),
+                held_bytes=held.get(name, 0),
+            )
+            for name in dict.fromkeys([*self._loaded_bytes, *held])
+        )
+        account = self._books.account(
+            rank=_rank(), world_size=_world(), layers=layers, held_bytes=sum(held.values())
+        )
+        write_account(self._state, account)
+        logger.info(
+            "mixprec: %d tensors, %d bytes from %d sources; %d parameters filled, each exactly once, in %.2f s",
+            sum(read.tensors for read in account.sources.values()),
+            sum(read.bytes for read in account.sources.values()),
+            len(account.sources),
+            account.parameters,
+            account.seconds,
+        )
+        return model
+
+    def _format_of(self, name: str, config: object) -> str | None:
+        if not isinstance(config, MixprecConfig):
+            return None
+        members = set(config.members(name))
+        formats = (t.format for t in self._books.planned if t.name.rpartition(".")[0] in members)
+        return next(formats, None)
+
+    def _refuse(self) -> None:
+        account = self._books.account(rank=_rank(), world_size=_world())
+        write_account(self._state, account)
+        raise StrictLoadingError(account.faults)
+
+
+def _held(model: nn.Module) -> Iterator[tuple[str, int]]:
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        if held := module_bytes(module, seen):
+            yield name, held
+
+
+def _rank() -> int:
+    return int(get_pp_group().rank_in_group * get_tensor_model_parallel_world_size() + get_tensor_model_parallel_rank())
+
+
+def _world() -> int:
+    return int(get_pp_group().world_size * get_tensor_model_parallel_world_size())

@@ -1,0 +1,1 @@
+"""Portable kernels: PyTorch's own quantized operators on weights that stay compressed."""

@@ -1,0 +1,78 @@
+"""Files by which a loading engine tells its launcher how far it is and what it did.
+
+``$MIXPREC_STATE_DIR/account.rank<N>.json`` is the account of one rank, ``progress.rank<N>`` holds "done total" in
+bytes. Without the variable (an engine started by hand) the account lies beside the run folder's own files.
+"""
+
+from __future__ import annotations
+
+__all__ = ["STATE_DIR", "ProgressFile", "read_accounts", "read_progress", "state_folder", "write_account"]
+
+import json
+import os
+import time
+from pathlib import Path
+
+from mixprec_runtime.records.account import LoadAccount
+
+STATE_DIR = "MIXPREC_STATE_DIR"
+INTERVAL = 0.1  # seconds between two writes of the progress file
+
+
+def state_folder(run_folder: Path) -> Path:
+    """Where this process writes."""
+    named = os.environ.get(STATE_DIR)
+    return Path(named) if named else run_folder
+
+
+def write_account(folder: Path, account: LoadAccount) -> Path:
+    """Write one rank's account; a reader sees the old file or the new one, never half of it."""
+    return _replace(folder / f"account.rank{account.rank}.json", json.dumps(account.to_json(), indent=1))
+
+
+def _replace(file: Path, text: str) -> Path:
+    staging = file.with_name(f".{file.name}.{os.getpid()}")
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(file)
+    return file
+
+
+def read_accounts(folder: Path) -> tuple[LoadAccount, ...]:
+    """The accounts of all ranks that have written one, by rank."""
+    found = []
+    for file in folder.glob("account.rank*.json"):
+        found.append(LoadAccount.from_json(json.loads(file.read_text(encoding="utf-8"))))
+    return tuple(sorted(found, key=lambda account: account.rank))
+
+
+class ProgressFile:
+    """Counts bytes of one rank and writes them now and then; failing to write is no reason to fail loading."""
+
+    def __init__(self, folder: Path, *, rank: int, total: int) -> None:
+        self._file = folder / f"progress.rank{rank}"
+        self._total = total
+        self._done = 0
+        self._written = 0.0
+
+    def add(self, count: int) -> None:
+        """Count bytes that have arrived in the model."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._written >= INTERVAL or self._done >= self._total:
+            self._written = now
+            try:
+                _replace(self._file, f"{self._done} {self._total}")
+            except OSError:
+                self._written = float("inf")
+
+
+def read_progress(folder: Path) -> tuple[int, int] | None:
+    """Bytes done and bytes in all over the ranks; None before loading has begun."""
+    done = total = 0
+    for file in folder.glob("progress.rank*"):
+        try:
+            first, second = file.read_text(encoding="utf-8").split()
+            done, total = done + int(first), total + int(second)
+        except (OSError, ValueError):
+            continue
+    return (done, total) if total else None

@@ -1,0 +1,70 @@
+"""LoadAccount: what loading really did, tensor by tensor and parameter by parameter."""
+
+from __future__ import annotations
+
+__all__ = ["LayerMemory", "LoadAccount", "LoadFault", "SourceRead"]
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mixprec_doctor.records.document import document
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRead:
+    """What was read from one source: tensors and their bytes."""
+
+    tensors: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFault:
+    """One parameter or tensor that did not go where it should."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMemory:
+    """Bytes that one engine module holds: filled from checkpoints, and after the engine's own repacking."""
+
+    layer: str
+    source: str | None
+    format: str | None
+    method: str
+    loaded_bytes: int
+    held_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadAccount:
+    """The account of one rank."""
+
+    rank: int
+    world_size: int
+    sources: Mapping[str, SourceRead]
+    parameters: int
+    parameter_bytes: int
+    held_bytes: int
+    redundant: tuple[str, ...]
+    converted: Mapping[str, int]  # "F16 -> BF16": elements the engine keeps in another type than the checkpoint
+    layers: tuple[LayerMemory, ...]
+    faults: tuple[LoadFault, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """The ``mixprec.account/1`` document."""
+        return document("account", asdict(self))
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> LoadAccount:
+        """Read a ``mixprec.account/1`` document back."""
+        fields = {key: raw[key] for key in cls.__dataclass_fields__}
+        fields["sources"] = {name: SourceRead(**read) for name, read in raw["sources"].items()}
+        fields["redundant"] = tuple(raw["redundant"])
+        fields["layers"] = tuple(LayerMemory(**layer) for layer in raw["layers"])
+        fields["faults"] = tuple(LoadFault(**fault) for fault in raw["faults"])
+        return cls(**fields)

@@ -1,0 +1,1 @@
+"""Renderers: a record in, text out; nothing here prints."""

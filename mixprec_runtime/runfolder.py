@@ -1,0 +1,178 @@
+"""The run folder: what an engine is pointed at instead of a checkpoint; no weight is copied into it.
+
+It holds the base model's config with ``quantization_config: {"quant_method": "mixprec", ...}``, the tokenizer's
+files, and ``mixprec-run.json`` with every planned tensor. Its name carries a digest of all that, it is written
+beside its final place and renamed, so a folder of that name is always whole.
+"""
+
+from __future__ import annotations
+
+__all__ = ["METHOD", "RUN_FILE", "RunFolderError", "RunTensor", "read_run", "run_folder_path", "write_run_folder"]
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.records.document import document
+from mixprec_runtime.records.format import FormatKind
+from mixprec_runtime.records.mix import BASE_SOURCE
+from mixprec_runtime.records.plan import Plan
+
+METHOD = "mixprec"
+RUN_FILE = "mixprec-run.json"
+COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
+NOT_COPIED = frozenset(
+    {"config.json", "quantize_config.json", "quant_config.json", "model.safetensors.index.json", RUN_FILE}
+)
+
+
+class RunFolderError(MixprecError):
+    """A run folder that cannot be written or read."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, path: Path, fault: str, remedy: str = "") -> None:
+        super().__init__(path, fault, remedy)
+        self.path = path
+        self.fault = fault
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"run folder {self.path}: {self.fault}" + (f"\n  try: {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTensor:
+    """One planned tensor: where its bytes are, and what they must be."""
+
+    name: str
+    source: str
+    format: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+    droppable: bool  # an engine may leave it out, provided that it says nothing (GPTQ's g_idx in file order)
+
+
+def run_folder_path(plan: Plan, *, root: Path) -> Path:
+    """Where the plan's run folder lies below ``root``; the same plan always gives the same path."""
+    contents = _contents(plan)
+    digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
+    return root / f"{plan.mix_file.stem}-{digest}"
+
+
+def write_run_folder(plan: Plan, *, root: Path) -> Path:
+    """Write the plan's run folder below ``root`` and return it; one that is there already is used again.
+
+    Raises RunFolderError when the disk refuses; nothing half-written stays behind.
+    """
+    target = run_folder_path(plan, root=root)
+    if target.is_dir():
+        return target
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=root))
+    except OSError as fault:
+        raise RunFolderError(target, f"cannot be made: {fault.strerror or fault}", "set MIXPREC_CACHE") from fault
+    try:
+        for name, content in _contents(plan).items():
+            (staging / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        for file in _copied(plan.sources[BASE_SOURCE].path):
+            shutil.copyfile(file, staging / file.name)
+        staging.chmod(0o755)
+        with contextlib.suppress(FileExistsError):  # a second launch was quicker; its folder is the same
+            _rename(staging, target)
+    except OSError as fault:
+        raise RunFolderError(target, f"cannot be written: {fault.strerror or fault}") from fault
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _rename(staging: Path, target: Path) -> None:
+    try:
+        staging.rename(target)
+    except OSError:
+        if target.is_dir():
+            raise FileExistsError from None
+        raise
+
+
+def _copied(base: Path) -> list[Path]:
+    files = sorted(file for pattern in COPIED for file in base.glob(pattern))
+    return [file for file in files if file.is_file() and file.name not in NOT_COPIED]
+
+
+def _contents(plan: Plan) -> dict[str, dict[str, object]]:
+    base = plan.sources[BASE_SOURCE]
+    config = json.loads((base.path / "config.json").read_text(encoding="utf-8"))
+    config.pop("compression_config", None)
+    config["quantization_config"] = {
+        "quant_method": METHOD,
+        "revision": 1,
+        "sources": {
+            name: {"path": str(source.path), "quantization_config": source.quantization}
+            for name, source in plan.sources.items()
+        },
+        "modules": {layer.layer: layer.source for layer in plan.layers},
+        "formats": {layer.layer: layer.format.kind.value for layer in plan.layers},
+    }
+    return {"config.json": config, RUN_FILE: _run_file(plan)}
+
+
+def _run_file(plan: Plan) -> dict[str, object]:
+    tensors = [
+        asdict(
+            RunTensor(
+                name=tensor.name,
+                source=layer.source,
+                format=layer.format.name,
+                file=str(tensor.file),
+                dtype=tensor.dtype,
+                shape=tensor.shape,
+                bytes=tensor.nbytes,
+                droppable=layer.format.kind is FormatKind.GPTQ and tensor.name.endswith(".g_idx"),
+            )
+        )
+        for layer in plan.layers
+        for tensor in layer.tensors
+    ]
+    files = sorted({str(tensor["file"]) for tensor in tensors})
+    return document("run", {"files": {file: _state(Path(file)) for file in files}, "tensors": tensors})
+
+
+def _state(file: Path) -> dict[str, int]:
+    status = file.stat()
+    return {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def read_run(folder: Path) -> tuple[RunTensor, ...]:
+    """The planned tensors of a run folder. Raises RunFolderError when a checkpoint changed since the plan."""
+    file = folder / RUN_FILE
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(folder, f"{RUN_FILE} cannot be read: {fault}", "mixprec launch MIX") from fault
+    _check_files(folder, raw["files"])
+    return tuple(RunTensor(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in raw["tensors"])
+
+
+def _check_files(folder: Path, files: Mapping[str, Mapping[str, int]]) -> None:
+    changed = []
+    for name, state in files.items():
+        try:
+            now = _state(Path(name))
+        except OSError as fault:
+            changed.append(f"{name}: {fault.strerror or fault}")
+            continue
+        if now != state:
+            changed.append(f"{name}: has changed since the plan was made")
+    if changed:
+        raise RunFolderError(folder, "; ".join(changed), "mixprec launch MIX, which plans anew")
