@@ -16,7 +16,7 @@ from mixprec_doctor.resolve.registry import registered_classes
 from mixprec_doctor.resolve.shapes import config_named, direct_base, linear_methods_of
 from mixprec_doctor.resolve.symbols import find_definitions, find_elsewhere, module_of, within
 from mixprec_doctor.source.constructors import parameters_of
-from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin
+from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
 
 _FUNCTIONS = frozenset({
@@ -97,12 +97,16 @@ class RoleResolver:
             yield from self._base_of(_BASE_OF[role])
 
     def _registered(self, role: Role) -> Iterator[Candidate]:
+        method = _method(role)
         for module in self._layout.registries:
-            for entry in registered_classes(self._exports, module, _method(role)):
+            entries = list(registered_classes(self._exports, module, method))
+            if not entries:
+                yield f"{module}[{method!r}]", Unbound(fault="the registry has no such method")
+            for entry in entries:
                 yield entry.path, entry.origin
 
     def _of_config(self, role: Role) -> Iterator[Candidate]:
-        """What the method's config makes for a linear layer; marlin for the marlin role, plain for the plain."""
+        """What the method's config makes for a linear layer, the marlin one first for a marlin role."""
         method = role.method
         config_role = next((each for each in CONFIG_ROLES if each.method == method), None)
         if method is None or config_role is None or config_role in self._open:

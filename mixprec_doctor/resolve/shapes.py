@@ -31,7 +31,7 @@ def config_named(exports: Exports, tree: Tree, method: str, paths: Iterable[str]
 
 
 def linear_methods_of(config: Found, exports: Exports) -> Iterator[Found]:
-    """Classes that a config's ``get_quant_method`` makes and that are linear methods."""
+    """Linear methods that a config's ``get_quant_method`` makes, or hands on to what makes them."""
     parsed = exports.sources.module(config.module)
     if parsed is None or not isinstance(config.node, ast.ClassDef):
         return
@@ -39,9 +39,9 @@ def linear_methods_of(config: Found, exports: Exports) -> Iterator[Found]:
     for each, home in base_classes(config.node, parsed, exports):
         getter = find_method(each, "get_quant_method")
         for node in ast.walk(getter) if getter else ():
-            if not isinstance(node, ast.Call):
+            if not isinstance(node, (ast.Name, ast.Attribute)):
                 continue
-            found = resolve_expression(node.func, home, exports)
+            found = resolve_expression(node, home, exports)
             if isinstance(found, Found) and (found.module, found.name) not in seen:
                 seen.add((found.module, found.name))
                 if _is_linear_method(found, exports):

@@ -36,9 +36,7 @@ def parameters_of(found: Found, exports: Exports) -> tuple[Parameter, ...]:
     return ()
 
 
-def base_classes(
-    node: ast.ClassDef, parsed: ParsedModule, exports: Exports
-) -> Lineage:
+def base_classes(node: ast.ClassDef, parsed: ParsedModule, exports: Exports) -> Lineage:
     """The class and what it inherits from, nearest first, as far as the source is at hand."""
     order: Lineage = []
     _linearize(node, parsed, exports, order, 0)
@@ -197,9 +195,7 @@ def _flag(decorator: ast.expr, name: str) -> bool:
     )
 
 
-def _fields(
-    lineage: Lineage, exports: Exports, kind: str
-) -> tuple[Parameter, ...]:
+def _fields(lineage: Lineage, exports: Exports, kind: str) -> tuple[Parameter, ...]:
     """Fields of all classes, the base's first; a field set again keeps its place."""
     fields: dict[str, Parameter | None] = {}
     for node, parsed in reversed(lineage):

@@ -248,6 +248,9 @@ class Exports:
         if isinstance(value, ast.Call) and (target := _lazy_object(value)) is not None:
             answer = self.look_up(*target)
             return self._as_lazy(answer, parsed)
+        if isinstance(value, ast.Call) and (rebuilt := _class_before(binding, parsed)) is not None:
+            made = f"rebuilt from its class by {parsed.text(value.func)} on line {binding.line}"
+            return replace(own, node=rebuilt, condition=made)
         return own
 
     def _lazy(self, parsed: ParsedModule, name: str) -> Origin | None:
@@ -284,6 +287,14 @@ class Exports:
         if isinstance(answer, Found) and answer.how is How.DEFINITION:
             return replace(answer, how=How.REEXPORT, chain=chain)
         return replace(answer, chain=chain)
+
+
+def _class_before(binding: Binding, parsed: ParsedModule) -> ast.ClassDef | None:
+    """The class of the same name that ``X = decorate(X)`` or ``X = defstruct("X", ...)`` replaces."""
+    for earlier in parsed.by_name.get(binding.name, ()):
+        if isinstance(earlier.statement, ast.ClassDef) and earlier.line < binding.line:
+            return earlier.statement
+    return None
 
 
 def _is_all(target: ast.expr) -> bool:

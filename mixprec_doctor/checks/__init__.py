@@ -1,0 +1,115 @@
+"""Checks in the order in which a report names their findings; adding one adds a module and a line here."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Patient",
+    "UnknownCode",
+    "find_check",
+    "register",
+    "run_checks",
+    "select_checks",
+]
+
+from collections.abc import Iterable, Sequence
+
+from mixprec_doctor.checks import (
+    broken_engine,
+    companion_versions,
+    cuda_companions,
+    duplicate_metadata,
+    engine_clash,
+    gpu_unused,
+    leftovers,
+    missing_requirements,
+    missing_roles,
+    no_engine,
+    no_gpu,
+    other_python,
+    placeholder_roles,
+    plugin_absent,
+    shared_packages,
+    violated_requirements,
+)
+from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.records.finding import Finding, Severity
+
+_GRAVEST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+class UnknownCode(MixprecError):
+    """No check has that code."""
+
+    def __init__(self, code: str, known: Sequence[str]) -> None:
+        super().__init__(code, known)
+        self.code = code
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        return f"no finding has the code {self.code!r}; known: {', '.join(self.known)}"
+
+
+def register(*checks: Check) -> tuple[Check, ...]:
+    """The checks, in order; a code that two of them claim is refused."""
+    seen: set[str] = set()
+    for check in checks:
+        if check.code in seen:
+            raise ValueError(f"two checks have the code {check.code}")
+        seen.add(check.code)
+    return checks
+
+
+CHECKS: tuple[Check, ...] = register(
+    no_engine.CHECK,
+    broken_engine.CHECK,
+    shared_packages.CHECK,
+    duplicate_metadata.CHECK,
+    leftovers.CHECK,
+    engine_clash.CHECK,
+    missing_requirements.CHECK,
+    violated_requirements.CHECK,
+    plugin_absent.CHECK,
+    missing_roles.CHECK,
+    placeholder_roles.CHECK,
+    cuda_companions.CHECK,
+    companion_versions.CHECK,
+    other_python.CHECK,
+    gpu_unused.CHECK,
+    no_gpu.CHECK,
+)
+
+
+def find_check(code: str) -> Check:
+    """The check of a code; an unknown one is refused with those known."""
+    for check in CHECKS:
+        if check.code == code.upper():
+            return check
+    raise UnknownCode(code, [check.code for check in CHECKS])
+
+
+def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
+    """Checks by code or by the beginning of one (``MP4``); what matches nothing is refused."""
+    wanted, unwanted = _prefixes(select), _prefixes(ignore)
+    return tuple(
+        check
+        for check in CHECKS
+        if (not wanted or check.code.startswith(wanted))
+        and not (unwanted and check.code.startswith(unwanted))
+    )
+
+
+def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
+    """Findings of the checks, gravest first, otherwise in the order of the checks."""
+    found = [finding for check in checks for finding in check.find(patient)]
+    return tuple(sorted(found, key=lambda finding: _GRAVEST_FIRST.index(finding.severity)))
+
+
+def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:
+    prefixes = tuple(code.strip().upper() for code in codes if code.strip())
+    for prefix in prefixes:
+        if not any(check.code.startswith(prefix) for check in CHECKS):
+            raise UnknownCode(prefix, [check.code for check in CHECKS])
+    return prefixes

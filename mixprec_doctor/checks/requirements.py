@@ -1,0 +1,79 @@
+"""Requirements of a distribution, judged against what the environment has."""
+
+from __future__ import annotations
+
+__all__ = ["Judged", "Verdict", "installer", "judge_requirements", "needed"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion
+
+from mixprec_doctor.records.environment import Distribution, Environment
+
+
+class Verdict(str, Enum):
+    """How a requirement fares."""
+
+    MET = "met"
+    MISSING = "missing"
+    VIOLATED = "violated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One requirement that holds for the environment, and what it meets there."""
+
+    requirement: Requirement
+    verdict: Verdict
+    installed: Distribution | None
+
+
+def judge_requirements(distribution: Distribution, environment: Environment) -> Iterator[Judged]:
+    """The distribution's requirements, without those of extras or of other platforms."""
+    for requirement in needed(distribution, environment):
+        installed = environment.find(requirement.name)
+        yield Judged(requirement=requirement, verdict=_verdict(requirement, installed), installed=installed)
+
+
+def needed(distribution: Distribution, environment: Environment) -> Iterator[Requirement]:
+    """The requirements whose markers hold in the environment; unreadable ones are left out."""
+    markers = {**environment.interpreter.markers, "extra": ""}
+    for text in distribution.requires:
+        requirement = _parse(text)
+        if requirement is None:
+            continue
+        try:
+            if requirement.marker is None or requirement.marker.evaluate(dict(markers)):
+                yield requirement
+        except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, KeyError):
+            continue
+
+
+def installer(environment: Environment) -> str:
+    """How to call pip for the environment, as it can be typed."""
+    return f"{environment.interpreter.executable or 'python'} -m pip"
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def _verdict(requirement: Requirement, installed: Distribution | None) -> Verdict:
+    if installed is None:
+        return Verdict.MISSING
+    if installed.version is None or requirement.url:
+        return Verdict.MET  # nothing to compare; broken metadata is another finding's business
+    try:
+        met = requirement.specifier.contains(installed.version, prereleases=True)
+    except InvalidVersion:
+        return Verdict.MET
+    return Verdict.MET if met else Verdict.VIOLATED

@@ -1,0 +1,56 @@
+"""``mixprec doctor``."""
+
+from __future__ import annotations
+
+__all__ = ["doctor"]
+
+import sys
+from pathlib import Path
+
+import click
+
+from mixprec_doctor.cli.options import check_target, codes, target_options, write
+from mixprec_doctor.environment.engines import ENGINES
+from mixprec_doctor.examination import examine
+from mixprec_doctor.reports import FORMATS, Page, render_report
+from mixprec_doctor.reports.page import page_for
+
+
+@click.command()
+@target_options
+@click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
+@click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option(
+    "--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas."
+)
+@click.option("--ignore", multiple=True, metavar="CODES", help="Leave these findings out.")
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file.")
+def doctor(
+    *,
+    python: Path | None,
+    site_packages: Path | None,
+    engine: str | None,
+    static: bool,
+    strict: bool,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    format_: str,
+    output: Path | None,
+) -> int:
+    """Say what is installed, where the engines' names live, what is broken and how to mend it.
+
+    Nothing of the examined environment is imported, nothing is installed into it. Exit code: 0 nothing
+    grave, 1 errors found, 2 misuse, 3 nothing could be examined.
+    """
+    check_target(python, site_packages)
+    report = examine(
+        python=python,
+        site_packages=site_packages,
+        engine=engine,
+        select=codes(select),
+        ignore=codes(ignore),
+    )
+    write(render_report(report, format_, page_for(sys.stdout) if output is None else Page()), output)
+    return int(report.exit_code(strict=strict))

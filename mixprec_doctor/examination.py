@@ -1,0 +1,84 @@
+"""Examination: read an environment once, ask every check, hand back a Report."""
+
+from __future__ import annotations
+
+__all__ = ["examine"]
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from mixprec_doctor.checks import Patient, run_checks, select_checks
+from mixprec_doctor.environment import Target, find_engines, read_environment
+from mixprec_doctor.machine import read_machine
+from mixprec_doctor.records.environment import Environment, InstalledEngine
+from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.report import EngineStatus, Report
+from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.resolve.engine import EngineSource
+from mixprec_doctor.resolve.layout import LAYOUTS, find_layout
+from mixprec_doctor.source.sources import Sources
+
+
+def examine(
+    *,
+    python: str | os.PathLike[str] | None = None,
+    site_packages: str | os.PathLike[str] | None = None,
+    engine: str | None = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    machine: Machine | None = None,
+) -> Report:
+    """Examine an environment statically: nothing of it is imported, nothing is installed into it.
+
+    Without ``python`` or ``site_packages`` it is the running interpreter's own. ``engine`` limits the
+    examination to one engine; ``select`` and ``ignore`` name findings by code or by the beginning of one;
+    ``machine`` stands for another machine than the one that runs this.
+    """
+    started = time.perf_counter()
+    checks = select_checks(select=select, ignore=ignore)
+    environment = read_environment(
+        Target(
+            python=Path(python) if python is not None else None,
+            site_packages=Path(site_packages) if site_packages is not None else None,
+        )
+    )
+    engines = tuple(each for each in find_engines(environment) if engine in (None, each.engine))
+    roles = _resolve(environment, engines)
+    patient = Patient(
+        environment=environment,
+        machine=machine or read_machine(),
+        engines=engines,
+        roles=roles,
+        wanted=engine,
+    )
+    findings = run_checks(patient, checks)
+    return Report(
+        target=environment,
+        machine=patient.machine,
+        engines=tuple(EngineStatus(engine=each, usable=_usable(each, findings)) for each in engines),
+        roles=tuple(resolution for resolved in roles.values() for resolution in resolved),
+        findings=findings,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _resolve(
+    environment: Environment, engines: tuple[InstalledEngine, ...]
+) -> dict[str, tuple[Resolution, ...]]:
+    """All roles of the engines whose source is there; the trees are shared, as imports between them are."""
+    sources = Sources.of_environment(environment)
+    known = {layout.engine for layout in LAYOUTS}
+    return {
+        each.engine: EngineSource(sources, find_layout(each.engine)).roles()
+        for each in engines
+        if each.engine in known and each.root is not None
+    }
+
+
+def _usable(engine: InstalledEngine, findings: tuple[Finding, ...]) -> bool | None:
+    """False when an error is about the engine; a static examination never proves the contrary."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    return False if any(finding.engine == engine.engine for finding in errors) else None

@@ -1,0 +1,15 @@
+"""A report as the ``mixprec.report/1`` document."""
+
+from __future__ import annotations
+
+__all__ = ["render"]
+
+import json
+
+from mixprec_doctor.records.report import Report
+from mixprec_doctor.reports.page import Page
+
+
+def render(report: Report, page: Page) -> str:
+    """The report as JSON."""
+    return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"

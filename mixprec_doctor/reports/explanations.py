@@ -1,0 +1,43 @@
+"""Explanations of findings: for the terminal, and as the reference page that the docs hold."""
+
+from __future__ import annotations
+
+__all__ = ["findings_page", "render_explanation"]
+
+from collections.abc import Iterable
+
+from mixprec_doctor.checks.check import Check
+from mixprec_doctor.reports.page import Page
+
+_HEAD = """# Findings
+
+One entry for each code that `mixprec doctor` can report; `mixprec explain CODE` shows the same text. A code is
+never renumbered and never reused. This page is written by `python tests/doctor/write_findings_page.py`, and a test
+keeps it in step with the checks.
+
+| range | about |
+|---|---|
+| MP1xx | the environment and its pins |
+| MP2xx | imports and moved names |
+| MP4xx | compiled code |
+| MP5xx | the machine |
+"""
+
+
+def render_explanation(check: Check, page: Page) -> str:
+    """One check for the terminal."""
+    lines = [f"{page.paint(check.code, 'bold')} {page.paint(check.title, 'bold')}", ""]
+    lines += page.wrap(check.promise)
+    for word, text in (("", check.explanation), ("Example: ", check.example), ("Cure: ", check.cure)):
+        lines += ["", *page.wrap(word + text)]
+    return "\n".join(lines) + "\n"
+
+
+def findings_page(checks: Iterable[Check]) -> str:
+    """docs/reference/findings.md, whole."""
+    entries = [
+        f"\n## {check.code}: {check.title}\n\n{check.promise}\n\n{check.explanation}\n\n"
+        f"**Example.** {check.example}\n\n**Cure.** {check.cure}\n"
+        for check in checks
+    ]
+    return _HEAD + "".join(entries)

@@ -1,0 +1,152 @@
+"""A report for people: sections with marks, the remedy beneath each problem, one verdict at the end."""
+
+from __future__ import annotations
+
+__all__ = ["MARKS", "render", "verdict"]
+
+from collections.abc import Iterator
+
+from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.report import EngineStatus, Report
+from mixprec_doctor.records.resolution import Resolution, Status
+from mixprec_doctor.reports.page import Page
+
+MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
+_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+_MOST_EVIDENCE = 8
+_FEATURES = (
+    "avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8",
+    "asimd", "bf16", "i8mm", "sve",
+)  # fmt: skip
+
+
+def render(report: Report, page: Page) -> str:
+    """The report as text."""
+    lines = [*_target(report, page), *_machine(report.machine, page), *_engines(report, page)]
+    lines += [*_roles(report, page), *_findings(report.findings, page), "", _verdict_line(report, page)]
+    return "\n".join(lines) + "\n"
+
+
+def verdict(report: Report) -> str:
+    """The report in one line."""
+    counts = {each: sum(one.severity is each for one in report.findings) for each in Severity}
+    problems = [
+        f"{count} {word}{'s' if count > 1 else ''}"
+        for count, word in ((counts[Severity.ERROR], "error"), (counts[Severity.WARNING], "warning"))
+        if count
+    ]
+    if problems:
+        first = next(each for each in report.findings if each.severity is not Severity.INFO)
+        return f"{', '.join(problems)}; first: {first.summary}"
+    names = ", ".join(_named(status) for status in report.engines if status.engine.engine != "torch")
+    return f"nothing found against {names}" if names else "nothing found"
+
+
+def _target(report: Report, page: Page) -> Iterator[str]:
+    interpreter = report.target.interpreter
+    where = interpreter.executable or (report.target.site_paths or ("unknown",))[0]
+    facts = [
+        f"Python {interpreter.version or '(version unknown)'}",
+        interpreter.platform or "platform unknown",
+        f"{len(report.target.distributions)} distributions",
+    ]
+    yield page.paint("Environment", "bold")
+    yield from page.wrap(where, indent=2)
+    yield from page.wrap(", ".join(facts), indent=2)
+
+
+def _machine(machine: Machine, page: Page) -> Iterator[str]:
+    yield ""
+    yield page.paint("Machine", "bold")
+    memory = f"{machine.memory_bytes / 2**30:.1f} GiB" if machine.memory_bytes else "memory unknown"
+    cores = f"{machine.cores} cores" if machine.cores else "cores unknown"
+    yield from page.wrap(
+        f"{machine.cpu or machine.architecture or 'CPU unknown'}, {cores}, {memory}", indent=2
+    )
+    features = [flag for flag in _FEATURES if flag in (machine.cpu_flags or ())]
+    if features:
+        yield from page.wrap(" ".join(features), indent=2)
+    if machine.accelerators is None:
+        yield from page.wrap("an NVIDIA driver is loaded, but nvidia-smi does not answer", indent=2)
+    elif not machine.accelerators:
+        yield from page.wrap("no NVIDIA GPU", indent=2)
+    for gpu in machine.accelerators or ():
+        size = f"{gpu.memory_bytes / 2**30:.0f} GiB" if gpu.memory_bytes else "memory unknown"
+        capability = f"compute capability {gpu.compute_capability or 'unknown'}"
+        yield from page.wrap(f"{gpu.name}, {size}, {capability}, driver {gpu.driver or 'unknown'}", indent=2)
+
+
+def _engines(report: Report, page: Page) -> Iterator[str]:
+    yield ""
+    yield page.paint("Engines", "bold")
+    if not report.engines:
+        yield f"  {page.paint('✗', 'red')} none"
+    for status in report.engines:
+        bad = status.usable is False
+        source = status.engine.distribution
+        provided = f" (from {source})" if source and source != status.engine.engine else ""
+        mark = page.paint("✗", "red") if bad else page.paint("✓", "green")
+        yield f"  {mark} {_named(status)}{provided}"
+
+
+def _roles(report: Report, page: Page) -> Iterator[str]:
+    for engine in dict.fromkeys(role.engine for role in report.roles):
+        roles = [role for role in report.roles if role.engine == engine]
+        found = [role for role in roles if role.status is Status.FOUND]
+        yield ""
+        yield page.paint(f"Names that mixprec needs from {engine}", "bold")
+        yield f"  {page.paint('✓', 'green')} {len(found)} found of {len(roles)}, by reading the source"
+        for role in roles:
+            if role.status is not Status.FOUND:
+                yield from _unresolved(role, page)
+        yield from page.wrap(f"every path and signature: mixprec resolve --engine {engine}", indent=4)
+
+
+def _unresolved(role: Resolution, page: Page) -> Iterator[str]:
+    last = role.tried[-1].fault if role.tried else None
+    text = f"{role.role.value}: {last or role.status.value}"
+    lines = page.wrap(text, indent=4, first=0)
+    mark = "!" if role.status is Status.PLACEHOLDER else "-"
+    yield f"  {page.paint(mark, 'yellow' if mark == '!' else 'dim')} {lines[0]}"
+    yield from lines[1:]
+
+
+def _findings(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
+    yield ""
+    yield page.paint("Findings", "bold")
+    if not findings:
+        yield f"  {page.paint('✓', 'green')} none"
+    for index, finding in enumerate(findings):
+        if index:
+            yield ""
+        yield from _finding(finding, page)
+
+
+def _finding(finding: Finding, page: Page) -> Iterator[str]:
+    style = _STYLES[finding.severity]
+    lines = page.wrap(f"{finding.code} {finding.summary}", indent=4, first=0)
+    yield f"  {page.paint(MARKS[finding.severity], style)} {page.paint(lines[0], 'bold')}"
+    yield from (page.paint(line, "bold") for line in lines[1:])
+    if finding.cause:
+        yield from page.wrap(finding.cause, indent=4)
+    for each in finding.evidence[:_MOST_EVIDENCE]:
+        yield from (page.paint(line, "dim") for line in page.wrap(f"- {each}", indent=6, first=4))
+    if (more := len(finding.evidence) - _MOST_EVIDENCE) > 0:
+        yield page.paint(f"    - and {more} more (--format json has all)", "dim")
+    if finding.remedy:
+        yield from page.wrap(f"→ {finding.remedy.text}", indent=6, first=4)
+        yield from (page.paint(f"      {command}", "cyan") for command in finding.remedy.commands)
+
+
+def _verdict_line(report: Report, page: Page) -> str:
+    errors = any(each.severity is Severity.ERROR for each in report.findings)
+    warnings = any(each.severity is Severity.WARNING for each in report.findings)
+    mark, style = ("✗", "red") if errors else ("!", "yellow") if warnings else ("✓", "green")
+    text = f"{verdict(report)} (static, {report.seconds:.2f} s)"
+    lines = page.wrap(text, indent=2, first=0)
+    return "\n".join([f"{page.paint(mark, style)} {lines[0]}", *lines[1:]])
+
+
+def _named(status: EngineStatus) -> str:
+    return f"{status.engine.engine} {status.engine.version or '(version unknown)'}"
