@@ -14,6 +14,7 @@ __all__ = [
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from packaging.utils import canonicalize_name
 
@@ -111,8 +112,12 @@ class Environment:
 
     def find(self, name: str) -> Distribution | None:
         """The distribution of that name that the interpreter would use, or None."""
-        key = canonicalize_name(name)
-        return next((found for found in self.distributions if found.key == key), None)
+        return self._by_key.get(canonicalize_name(name))
+
+    @cached_property
+    def _by_key(self) -> dict[str, Distribution]:
+        """The first of each name, as importlib.metadata takes it."""
+        return {found.key: found for found in reversed(self.distributions)}
 
     def owners(self, package: str) -> tuple[Distribution, ...]:
         """Every distribution that says it provides the import package."""

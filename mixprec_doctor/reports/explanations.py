@@ -11,9 +11,9 @@ from mixprec_doctor.reports.page import Page
 
 _HEAD = """# Findings
 
-One entry for each code that `mixprec doctor` can report; `mixprec explain CODE` shows the same text. A code is
-never renumbered and never reused. This page is written by `python tests/doctor/write_findings_page.py`, and a test
-keeps it in step with the checks.
+One entry for each code that `mixprec doctor` can report; `mixprec explain CODE` shows the same text. A code
+is never renumbered and never reused. This page is written from the checks by
+`python tests/doctor/write_findings_page.py`, and a test keeps it in step with them.
 
 | range | about |
 |---|---|

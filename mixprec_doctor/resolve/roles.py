@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["RoleResolver"]
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from mixprec_doctor.records.resolution import Attempt, How, Resolution, Status
@@ -14,7 +14,7 @@ from mixprec_doctor.resolve.binding import bind
 from mixprec_doctor.resolve.layout import Layout, Usual
 from mixprec_doctor.resolve.registry import registered_classes
 from mixprec_doctor.resolve.shapes import config_named, direct_base, linear_methods_of
-from mixprec_doctor.resolve.symbols import find_definitions, find_elsewhere, module_of, within
+from mixprec_doctor.resolve.symbols import find_definitions, find_elsewhere, scoped_paths, within
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
@@ -181,8 +181,7 @@ class RoleResolver:
 
     @cached_property
     def _scoped(self) -> tuple[str, ...]:
-        paths: Iterable[str] = self._tree.walk(self._tree.package) if self._tree else ()
-        return tuple(path for path in paths if within(module_of(path)[0], self._layout.scope))
+        return scoped_paths(self._tree, self._layout) if self._tree else ()
 
 
 def _method(role: Role) -> str:

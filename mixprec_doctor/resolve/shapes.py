@@ -39,8 +39,8 @@ def linear_methods_of(config: Found, exports: Exports) -> Iterator[Found]:
     for each, home in base_classes(config.node, parsed, exports):
         getter = find_method(each, "get_quant_method")
         for node in ast.walk(getter) if getter else ():
-            if not isinstance(node, (ast.Name, ast.Attribute)):
-                continue
+            if not isinstance(node, (ast.Name, ast.Attribute)) or not _last(node)[:1].isupper():
+                continue  # classes are what we are after; following every logger would parse half the engine
             found = resolve_expression(node, home, exports)
             if isinstance(found, Found) and (found.module, found.name) not in seen:
                 seen.add((found.module, found.name))
@@ -68,6 +68,10 @@ def _is_linear_method(found: Found, exports: Exports) -> bool:
     names = {each.name for each, _ in base_classes(found.node, parsed, exports)}
     words = " ".join(names).lower()
     return "linearmethod" in words and "unquantized" not in found.name.lower() and "moe" not in words
+
+
+def _last(node: ast.Name | ast.Attribute) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id
 
 
 def _returned(function: ast.FunctionDef) -> set[object]:

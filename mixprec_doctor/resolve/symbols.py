@@ -26,7 +26,7 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolu
     tree = exports.sources.tree(layout.engine)
     if tree is None or not symbol.isidentifier():
         return SymbolResolution(symbol=symbol)
-    scoped = [path for path in tree.walk(tree.package) if within(module_of(path)[0], layout.scope)]
+    scoped = scoped_paths(tree, layout)
     defined = list(find_definitions(exports, tree, symbol, scoped))
     importable = list(_importable(exports, tree, symbol, layout, scoped))
     if not defined and not importable:
@@ -62,6 +62,16 @@ def find_elsewhere(exports: Exports, tree: Tree, symbol: str, layout: Layout) ->
     return [each for each in found if within(each.module, layout.core)] or found
 
 
+def scoped_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
+    """The files of the layout's scope; only their folders are walked."""
+    paths: dict[str, None] = {}
+    for root in layout.scope:
+        folder = root.replace(".", "/")
+        paths |= dict.fromkeys([f"{folder}.py"] if tree.has(f"{folder}.py") else [])
+        paths |= dict.fromkeys(tree.walk(folder) if tree.has(folder) else [])
+    return tuple(sorted(paths))
+
+
 def nearest_names(tree: Tree, symbol: str, paths: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Classes and functions of some files whose names are likest, as ``module.name``."""
     declared: dict[str, str] = {}
@@ -84,7 +94,7 @@ def within(module: str, roots: Sequence[str]) -> bool:
 
 
 def _importable(
-    exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: list[str]
+    exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: Sequence[str]
 ) -> Iterator[Importable]:
     needle = re.compile(rb"\b%s\b|import[ \t]+\*" % re.escape(symbol).encode())
     packages = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Exports", "Found", "Origin", "Outside", "Standin", "Unbound"]
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mixprec_doctor.records.resolution import How
@@ -262,11 +263,8 @@ class Exports:
         )  # fmt: skip
         if getter is None:
             return None
-        for node in ast.walk(parsed.tree):
-            target: tuple[str, str] | None = None
-            if isinstance(node, ast.Dict):
-                target = _lazy_entry(node, name, parsed)
-            if target is not None:
+        for table in [*_tables(parsed), *(node for node in ast.walk(getter) if isinstance(node, ast.Dict))]:
+            if (target := _lazy_entry(table, name, parsed)) is not None:
                 return self._as_lazy(self.look_up(*target), parsed)
         for node in ast.walk(getter):
             if isinstance(node, ast.ImportFrom):
@@ -308,6 +306,13 @@ def _lazy_object(call: ast.Call) -> tuple[str, str] | None:
     if "lazy" in str(callee).lower() and len(words) >= 2 and all(isinstance(word, str) for word in words[:2]):
         return str(words[0]), str(words[1])
     return None
+
+
+def _tables(parsed: ParsedModule) -> Iterator[ast.Dict]:
+    """The dictionaries that a module binds to names."""
+    for binding in parsed.bindings:
+        if isinstance(binding.value, ast.Dict):
+            yield binding.value
 
 
 def _lazy_entry(table: ast.Dict, name: str, parsed: ParsedModule) -> tuple[str, str] | None:
