@@ -38,6 +38,7 @@ def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], pat
     name = companion.name
     version = (companion.version or "").partition("+")[0]
     vision = name == "torchvision"
+    cpu_build = f"{pip} install --force-reinstall --no-deps {name}=={version} --index-url {_CPU_INDEX}"
     return Finding(
         code="MP401",
         severity=Severity.ERROR if vision else Severity.WARNING,
@@ -52,11 +53,8 @@ def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], pat
         ),
         evidence=evidence[:4],
         remedy=Remedy(
-            text=f"remove it (text models do not need it), or install the CPU build of {name} {version}",
-            commands=(
-                f"{pip} uninstall -y {name}",
-                f"{pip} install --force-reinstall --no-deps {name}=={version} --index-url {_CPU_INDEX}",
-            ),
+            text=f"remove it: text models do not need it; or install a CPU build of {name}",
+            commands=(f"{pip} uninstall -y {name}", *((cpu_build,) if vision else ())),
         ),
     )
 

@@ -29,10 +29,12 @@ def _find(patient: Patient) -> Iterator[Finding]:
                     "one is used"
                 ),
                 evidence=tuple(
-                    f"{each.import_line}: {each.tried[-1].fault if each.tried else reason}"
+                    f"{attempt.path}: {attempt.fault}"
                     for each in standins
+                    for attempt in each.tried
+                    if attempt.fault and "stands in for it" in attempt.fault
                 ),
-                remedy=Remedy(text=f"make the import succeed: {reason}; or leave these formats out"),
+                remedy=Remedy(text="install what that import needs, or do without these formats"),
             )
 
 

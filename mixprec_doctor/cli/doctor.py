@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mixprec_doctor.cli.options import check_target, codes, target_options, write
+from mixprec_doctor.cli.options import check_target, codes, no_collection, target_options, write
 from mixprec_doctor.environment.engines import ENGINES
 from mixprec_doctor.examination import examine
 from mixprec_doctor.reports import FORMATS, Page, render_report
@@ -45,12 +45,13 @@ def doctor(
     grave, 1 errors found, 2 misuse, 3 nothing could be examined.
     """
     check_target(python, site_packages)
-    report = examine(
-        python=python,
-        site_packages=site_packages,
-        engine=engine,
-        select=codes(select),
-        ignore=codes(ignore),
-    )
+    with no_collection():
+        report = examine(
+            python=python,
+            site_packages=site_packages,
+            engine=engine,
+            select=codes(select),
+            ignore=codes(ignore),
+        )
     write(render_report(report, format_, page_for(sys.stdout) if output is None else Page()), output)
     return int(report.exit_code(strict=strict))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mixprec_doctor.cli.options import check_target, target_options, write
+from mixprec_doctor.cli.options import check_target, no_collection, target_options, write
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.environment import Environment, InstalledEngine
@@ -84,7 +84,10 @@ def resolve(
     environment = read_environment(target)
     found = _engine(environment, engine, target)
     source = open_engine(environment, found.engine)
-    return _symbols(source, found, symbols, format_) if symbols else _render(source, found, wanted, format_)
+    with no_collection():
+        return (
+            _symbols(source, found, symbols, format_) if symbols else _render(source, found, wanted, format_)
+        )
 
 
 def _render(source: EngineSource, engine: InstalledEngine, roles: tuple[Role, ...], format_: str) -> int:

@@ -104,8 +104,11 @@ def _roles(report: Report, page: Page) -> Iterator[str]:
 
 
 def _unresolved(role: Resolution, page: Page) -> Iterator[str]:
-    last = role.tried[-1].fault if role.tried else None
-    text = f"{role.role.value}: {last or role.status.value}"
+    if role.status is Status.PLACEHOLDER:
+        text = f"{role.role.value}: a placeholder stands in for it ({role.condition})"
+    else:
+        last = role.tried[-1].fault if role.tried else None
+        text = f"{role.role.value}: {last or role.status.value}"
     lines = page.wrap(text, indent=4, first=0)
     mark = "!" if role.status is Status.PLACEHOLDER else "-"
     yield f"  {page.paint(mark, 'yellow' if mark == '!' else 'dim')} {lines[0]}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from mixprec_doctor.records.resolution import How
 from mixprec_doctor.source.conditions import Conditions
-from mixprec_doctor.source.module import Binding, ParsedModule
+from mixprec_doctor.source.module import Binding, Branch, ParsedModule
 from mixprec_doctor.source.placeholders import placeholder_text
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth, every
@@ -91,13 +91,12 @@ class Exports:
         parsed = self.sources.module(module)
         if parsed is None:
             return self._opaque(module, name)
-        if (bound := self._bound(parsed, name)) is not None:
+        bound = self._bound(parsed, name)
+        if bound is not None and not isinstance(bound, Unbound):
             return bound
         if parsed.is_package and self.sources.has_module(f"{module}.{name}") is Truth.YES:
             return Found(module=f"{module}.{name}", name="", node=None, how=How.DEFINITION, chain=(module,))
-        if (lazy := self._lazy(parsed, name)) is not None:
-            return lazy
-        return Unbound(fault=f"{module} has no {name}")
+        return self._lazy(parsed, name) or bound or Unbound(fault=f"{module} has no {name}")
 
     def _opaque(self, module: str, name: str) -> Origin:
         """A module without parsable source: missing, compiled, a namespace folder, or not at hand."""
@@ -131,6 +130,7 @@ class Exports:
         for binding in reversed(candidates):
             truth = every(self.conditions.judge(guard, parsed) for guard in binding.guards)
             if truth is Truth.NO:
+                blocked = blocked or self._why_not(binding, parsed, name)
                 continue
             answer = self._follow(binding, parsed, name)
             if answer is None:
@@ -147,6 +147,19 @@ class Exports:
         if open_answer is not None:
             return open_answer
         return Unbound(fault=blocked) if blocked else None
+
+    def _why_not(self, binding: Binding, parsed: ParsedModule, name: str) -> str | None:
+        """Why a binding that would bring the name does not run."""
+        if binding.name != name:
+            return None
+        for guard in binding.guards:
+            if guard.branch is Branch.TRY:
+                for statement in guard.before:
+                    if failing := self.conditions.failing_import(statement, parsed):
+                        return f"{parsed.name} has {name} only if an import succeeds: {failing}"
+            elif self.conditions.judge(guard, parsed) is Truth.NO and guard.test is not None:
+                return f"{parsed.name} has {name} only if {self.conditions.text(guard, parsed)}"
+        return None
 
     def _conditional(self, answer: Origin, binding: Binding, parsed: ParsedModule) -> Origin:
         if not isinstance(answer, (Found, Outside)):
