@@ -19,7 +19,8 @@ def placeholder_text(binding: Binding, parsed: ParsedModule) -> str | None:
     if binding.value is not None:
         return _value(binding, parsed, fallback=fallback)
     statement = binding.statement
-    if fallback and isinstance(statement, ast.ClassDef) and _is_hollow(statement):
+    failed = any(guard.branch is Branch.EXCEPT for guard in binding.guards)
+    if failed and isinstance(statement, ast.ClassDef) and _is_hollow(statement):
         return f"class {statement.name}"
     return None
 
