@@ -7,7 +7,6 @@ __all__ = ["Bookkeeper", "StrictLoadingError", "module_bytes"]
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -15,7 +14,7 @@ from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.adapters.fills import FillRecorder
 from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
 from mixprec_runtime.loading.state import ProgressFile
-from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, SourceRead
+from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
 from mixprec_runtime.runfolder import RunTensor
 
 SHOWN = 20
@@ -70,7 +69,9 @@ class Bookkeeper:
         if tensor.droppable and group_order_is_trivial(data):
             self.redundant.append(tensor.name)
             return
-        why = "orders groups in a way that the engine leaves out" if tensor.droppable else "was not taken by any parameter"
+        why = "was not taken by any parameter"
+        if tensor.droppable:
+            why = "orders groups in a way that the engine leaves out"
         self.faults.append(LoadFault(name=tensor.name, text=f"(source {tensor.source}) {why}"))
 
     def interrupted(self, fault: BaseException) -> None:
@@ -85,7 +86,13 @@ class Bookkeeper:
             self.faults.append(LoadFault(name=f"parameter {name}", text=verdict))
 
     def account(
-        self, *, rank: int, world_size: int, layers: tuple[LayerMemory, ...] = (), held_bytes: int = 0
+        self,
+        *,
+        rank: int,
+        world_size: int,
+        layers: tuple[LayerMemory, ...] = (),
+        held_bytes: int = 0,
+        refused: tuple[RefusedKernel, ...] = (),
     ) -> LoadAccount:
         """The account as it stands."""
         return LoadAccount(
@@ -98,6 +105,7 @@ class Bookkeeper:
             redundant=tuple(self.redundant),
             converted=dict(self.recorder.converted),
             layers=layers,
+            refused=refused,
             faults=tuple(self.faults),
             seconds=round(time.perf_counter() - self.began, 3),
         )

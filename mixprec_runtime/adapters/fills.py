@@ -46,7 +46,7 @@ class Region:
         return self.offset, self.offset + self.numel
 
 
-class FillRecorder(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+class FillRecorder(TorchDispatchMode):
     """Records in-place writes into the given tensors while it is active.
 
     ``current`` is the checkpoint tensor on its way; writes count for it. ``converted`` counts elements that are

@@ -21,7 +21,7 @@ AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 
 @dataclass(frozen=True, kw_only=True)
 class Int4Weight:
-    """``packed`` is uint8 ``[out, in / 2]`` in the operator's own order; ``scales_and_zeros`` ``[in / group, out, 2]``."""
+    """``packed`` is uint8 ``[out, in / 2]`` in the operator's order; ``scales_and_zeros`` ``[in / group, out, 2]``."""
 
     packed: torch.Tensor
     scales_and_zeros: torch.Tensor
@@ -59,7 +59,7 @@ def from_gptq(
 def from_awq(
     qweight: torch.Tensor, scales: torch.Tensor, qzeros: torch.Tensor, dtype: torch.dtype
 ) -> Int4Weight:
-    """From AutoAWQ's GEMM layout: qweight int32 ``[in, out / 8]``, qzeros ``[groups, out / 8]``, scales ``[groups, out]``."""
+    """From AutoAWQ's GEMM layout: qweight int32 ``[in, out / 8]``, qzeros ``[groups, out / 8]``; scales as above."""
     zeros = unpack_columns(qzeros, AWQ_ORDER).to(scales.dtype)
     return _pack(unpack_columns(qweight, AWQ_ORDER).t(), scales, zeros, dtype)
 

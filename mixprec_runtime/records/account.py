@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LayerMemory", "LoadAccount", "LoadFault", "SourceRead"]
+__all__ = ["LayerMemory", "LoadAccount", "LoadFault", "RefusedKernel", "SourceRead"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +25,14 @@ class LoadFault:
 
     name: str
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedKernel:
+    """A kernel of the engine's own choice that did not run on a trial layer, and why."""
+
+    method: str
+    fault: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,7 @@ class LoadAccount:
     redundant: tuple[str, ...]
     converted: Mapping[str, int]  # "F16 -> BF16": elements the engine keeps in another type than the checkpoint
     layers: tuple[LayerMemory, ...]
+    refused: tuple[RefusedKernel, ...]
     faults: tuple[LoadFault, ...]
     seconds: float
 
@@ -66,5 +75,6 @@ class LoadAccount:
         fields["sources"] = {name: SourceRead(**read) for name, read in raw["sources"].items()}
         fields["redundant"] = tuple(raw["redundant"])
         fields["layers"] = tuple(LayerMemory(**layer) for layer in raw["layers"])
+        fields["refused"] = tuple(RefusedKernel(**kernel) for kernel in raw["refused"])
         fields["faults"] = tuple(LoadFault(**fault) for fault in raw["faults"])
         return cls(**fields)

@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 PIPE_WIDTH = 120
 
 
-def render(renderable: RenderableType, *, to_file: bool = False) -> str:
-    """Text for standard output, as wide as the terminal (120 columns when there is none)."""
-    terminal = sys.stdout.isatty() and not to_file
+def render(renderable: RenderableType, *, to_file: bool = False, stderr: bool = False) -> str:
+    """Text for standard output (or error), as wide as the terminal; 120 columns when there is none."""
+    terminal = (sys.stderr if stderr else sys.stdout).isatty() and not to_file
     width = Console().width if terminal else PIPE_WIDTH
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, soft_wrap=not terminal

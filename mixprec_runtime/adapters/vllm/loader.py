@@ -19,13 +19,13 @@ from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError,
 from mixprec_runtime.adapters.vllm.methods import method_name
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
-from mixprec_runtime.records.account import LayerMemory
+from mixprec_runtime.records.account import LayerMemory, RefusedKernel
 from mixprec_runtime.runfolder import read_run
 
 logger = logging.getLogger("vllm.mixprec")
 
 
-class MixprecModelLoader(DefaultModelLoader):  # type: ignore[misc]  # the engine is untyped here
+class MixprecModelLoader(DefaultModelLoader):
     """Reads planned tensors only, and refuses a model that they do not fill exactly once."""
 
     def download_model(self, model_config: ModelConfig) -> None:
@@ -53,7 +53,7 @@ class MixprecModelLoader(DefaultModelLoader):  # type: ignore[misc]  # the engin
         try:
             with self._books.recorder:
                 super().load_weights(model, model_config)
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001  engines raise whatever they like; it ends up in the account
             self._books.interrupted(fault)
             self._refuse()
         self._books.close()
@@ -78,11 +78,16 @@ class MixprecModelLoader(DefaultModelLoader):  # type: ignore[misc]  # the engin
             for name in dict.fromkeys([*self._loaded_bytes, *held])
         )
         account = self._books.account(
-            rank=_rank(), world_size=_world(), layers=layers, held_bytes=sum(held.values())
+            rank=_rank(),
+            world_size=_world(),
+            layers=layers,
+            held_bytes=sum(held.values()),
+            refused=_refused(config),
         )
         write_account(self._state, account)
         logger.info(
-            "mixprec: %d tensors, %d bytes from %d sources; %d parameters filled, each exactly once, in %.2f s",
+            "mixprec: %d tensors, %d bytes from %d sources; %d parameters filled, each exactly once, "
+            "in %.2f s",
             sum(read.tensors for read in account.sources.values()),
             sum(read.bytes for read in account.sources.values()),
             len(account.sources),
@@ -102,6 +107,13 @@ class MixprecModelLoader(DefaultModelLoader):  # type: ignore[misc]  # the engin
         account = self._books.account(rank=_rank(), world_size=_world())
         write_account(self._state, account)
         raise StrictLoadingError(account.faults)
+
+
+def _refused(config: object) -> tuple[RefusedKernel, ...]:
+    if not isinstance(config, MixprecConfig):
+        return ()
+    faults = {(v.method, v.fault) for v in config.proofs.values() if v.fault is not None}
+    return tuple(RefusedKernel(method=method, fault=fault) for method, fault in sorted(faults))
 
 
 def _held(model: nn.Module) -> Iterator[tuple[str, int]]:

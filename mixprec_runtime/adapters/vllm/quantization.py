@@ -15,7 +15,7 @@ from vllm.model_executor.layers.quantization.base_config import QuantizationConf
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
 from mixprec_doctor.errors import MixprecError
-from mixprec_runtime.adapters.vllm.portable import with_fallback
+from mixprec_runtime.adapters.vllm.fallback import with_fallback
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
 from mixprec_runtime.records.format import FormatKind
 from mixprec_runtime.runfolder import METHOD
@@ -46,7 +46,7 @@ class SplitUnit(MixprecError):
         return f"the engine keeps {self.prefix} in one parameter, but the plan splits it: {parts}"
 
 
-class MixprecConfig(QuantizationConfig):  # type: ignore[misc]  # the engine is untyped here
+class MixprecConfig(QuantizationConfig):
     """Dispatches to the engine's own configs, one per source, each made as the engine makes it.
 
     ``modules`` maps checkpoint names of modules to source names. ``inner`` maps each quantized source to the

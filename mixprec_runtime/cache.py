@@ -1,0 +1,16 @@
+"""Where mixprec keeps what it makes: run folders, logs of launches, the demo's checkpoints."""
+
+from __future__ import annotations
+
+__all__ = ["cache_folder"]
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``$MIXPREC_CACHE``, else ``mixprec`` in the user's cache folder (XDG base directory specification)."""
+    if named := os.environ.get("MIXPREC_CACHE"):
+        return Path(named).expanduser().absolute()
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser().absolute() / "mixprec"

@@ -1,0 +1,60 @@
+"""``mixprec launch``."""
+
+from __future__ import annotations
+
+__all__ = ["launch"]
+
+from pathlib import Path
+
+import click
+
+from mixprec_doctor.errors import ExitCode
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.argument("mix", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("engine_args", nargs=-1, type=click.UNPROCESSED)
+@click.option("--engine", type=click.Choice(["auto", "vllm", "sglang", "torch"]), help="Overrides the mix file's.")
+@click.option("--dry-run", is_flag=True, help="Print the exact command and start nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Show progress and the account, not the engine's own log.")
+@click.pass_context
+def launch(
+    ctx: click.Context, mix: Path, engine_args: tuple[str, ...], engine: str | None, dry_run: bool, quiet: bool
+) -> None:
+    """Serve the mixture with the engine's own OpenAI-compatible server, until Ctrl-C.
+
+    Arguments after -- go to the engine as they are: mixprec launch mix.yaml -- --port 9000. The server listens on
+    127.0.0.1:8000 unless they, or the mix file's serve section, say otherwise. Returns the engine's own exit code
+    once the engine has answered.
+    """
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.launching.engines import choose_engine
+    from mixprec_runtime.launching.errors import EngineFailed
+    from mixprec_runtime.launching.launch import prepare, serve
+    from mixprec_runtime.mixfile.read import read_mix
+    from mixprec_runtime.planning.planner import make_plan
+
+    wish = read_mix(mix)
+    choose_engine(engine or wish.engine)
+    ranks = wish.serve.get("tensor_parallel_size")
+    plan = make_plan(wish, tensor_parallel_size=ranks if isinstance(ranks, int) and ranks > 0 else 1)
+    if not plan.valid:
+        from mixprec_runtime.reports.console import render
+        from mixprec_runtime.reports.plan_text import findings_text
+
+        click.echo(render(findings_text(plan.findings), stderr=True), err=True, nl=False)
+        ctx.exit(ExitCode.FINDINGS)
+    prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args)
+    if dry_run:
+        click.echo(prepared.command.shell_line())
+        ctx.exit(ExitCode.CLEAN)
+    from mixprec_runtime.reports.progress import TerminalObserver
+
+    with TerminalObserver(show_log=not quiet) as observer:
+        try:
+            code = serve(prepared, observer)
+        except EngineFailed as failed:
+            observer.close()
+            click.secho(f"mixprec: {failed}", fg="red", err=True)
+            code = failed.code or ExitCode.FINDINGS
+    ctx.exit(code)

@@ -1,0 +1,1 @@
+"""Start an engine's server, watch it, and end it with everything it started."""

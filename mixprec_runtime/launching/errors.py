@@ -1,0 +1,68 @@
+"""What can keep a launch from beginning, or end it before the server answers."""
+
+from __future__ import annotations
+
+__all__ = ["EngineFailed", "PortInUse", "RefusedPlan"]
+
+from pathlib import Path
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_runtime.records.account import LoadAccount
+
+
+class RefusedPlan(MixprecError):
+    """A plan with errors: nothing was started and nothing written."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+    def __str__(self) -> str:
+        errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
+        lines = "\n".join(f"  {finding.code} {finding.summary}" for finding in errors)
+        return f"the mixture cannot be served:\n{lines}\n  try: mixprec plan MIX"
+
+
+class PortInUse(MixprecError):
+    """Something listens where the server should."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.host = host
+        self.port = port
+
+    def __str__(self) -> str:
+        return (
+            f"wanted {self.host}:{self.port} for the server, but something listens there already\n"
+            f"  try: mixprec launch MIX -- --port {self.port + 1}"
+        )
+
+
+class EngineFailed(MixprecError):
+    """The engine ended before its server answered."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(
+        self, code: int, log: Path, last_lines: tuple[str, ...], accounts: tuple[LoadAccount, ...]
+    ) -> None:
+        super().__init__(code, log, last_lines, accounts)
+        self.code = code
+        self.log = log
+        self.last_lines = last_lines
+        self.accounts = accounts
+
+    def __str__(self) -> str:
+        faults = [(a.rank, fault) for a in self.accounts for fault in a.faults]
+        if faults:
+            lines = [f"loading was refused: {len(faults)} faults"]
+            lines += [f"  rank {rank}: {fault.name} {fault.text}" for rank, fault in faults]
+        else:
+            lines = [f"the engine ended with code {self.code} before its server answered"]
+            lines += [f"  {line}" for line in self.last_lines]
+        return "\n".join([*lines, f"  the engine's whole log: {self.log}"])
