@@ -65,9 +65,7 @@ def examine(
     )
 
 
-def _resolve(
-    environment: Environment, engines: tuple[InstalledEngine, ...]
-) -> dict[str, tuple[Resolution, ...]]:
+def _resolve(environment: Environment, engines: tuple[InstalledEngine, ...]) -> dict[str, tuple[Resolution, ...]]:
     """All roles of the engines whose source is there; the trees are shared, as imports between them are."""
     sources = Sources.of_environment(environment)
     known = {layout.engine for layout in LAYOUTS}

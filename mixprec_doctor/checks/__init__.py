@@ -96,8 +96,7 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
     return tuple(
         check
         for check in CHECKS
-        if (not wanted or check.code.startswith(wanted))
-        and not (unwanted and check.code.startswith(unwanted))
+        if (not wanted or check.code.startswith(wanted)) and not (unwanted and check.code.startswith(unwanted))
     )
 
 

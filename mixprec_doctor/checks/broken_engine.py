@@ -28,9 +28,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
             evidence=tuple(faults),
             remedy=Remedy(
                 text="install it again over what is left",
-                commands=(
-                    f"{installer(patient.environment)} install --force-reinstall --no-deps '{pinned}'",
-                ),
+                commands=(f"{installer(patient.environment)} install --force-reinstall --no-deps '{pinned}'",),
             ),
         )
 
@@ -56,9 +54,7 @@ CHECK = Check(
         "for their own "
         "version and plugins while they start, and fail with PackageNotFoundError or load no plugin at all."
     ),
-    example=(
-        "`rm -r site-packages/vllm`, an installation that was interrupted, a copied site-packages folder."
-    ),
+    example=("`rm -r site-packages/vllm`, an installation that was interrupted, a copied site-packages folder."),
     cure="Install the same version again: `pip install --force-reinstall --no-deps vllm==<version>`.",
     find=_find,
 )

@@ -40,9 +40,7 @@ def torch_build(environment: Environment) -> TorchBuild | None:
         return None
     if not re.search(_LINE % "cuda", text):
         return None
-    return TorchBuild(
-        version=_literal(text, "__version__"), cuda=_literal(text, "cuda"), hip=_literal(text, "hip")
-    )
+    return TorchBuild(version=_literal(text, "__version__"), cuda=_literal(text, "cuda"), hip=_literal(text, "hip"))
 
 
 def cuda_evidence(package: Path) -> Iterator[str]:

@@ -25,8 +25,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 summary=f"{name} {companion.version} was built for another torch",
                 cause="its compiled operators fit that release of torch only; loading them fails or crashes",
                 evidence=(
-                    f"{name} requires torch{judged.requirement.specifier}, {judged.installed.version} "
-                    "is installed",
+                    f"{name} requires torch{judged.requirement.specifier}, {judged.installed.version} is installed",
                 ),
                 remedy=Remedy(
                     text=f"remove it, or install the {name} that belongs to torch {judged.installed.version}",

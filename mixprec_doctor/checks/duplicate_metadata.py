@@ -26,15 +26,12 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 engine=name if patient.engine(name) else None,
                 summary=f"{name} is registered {len(copies)} times ({versions})",
                 cause=(
-                    "an upgrade was interrupted, or a folder was copied over another: which version "
-                    "runs is not certain"
+                    "an upgrade was interrupted, or a folder was copied over another: which version runs is not certain"
                 ),
                 evidence=tuple(each.metadata for each in copies),
                 remedy=Remedy(
                     text="install it again; remove the older metadata folder if it stays",
-                    commands=(
-                        f"{installer(patient.environment)} install --force-reinstall --no-deps {name}",
-                    ),
+                    commands=(f"{installer(patient.environment)} install --force-reinstall --no-deps {name}",),
                 ),
             )
 

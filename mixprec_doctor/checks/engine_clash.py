@@ -32,12 +32,9 @@ def _find(patient: Patient) -> Iterator[Finding]:
     yield Finding(
         code="MP106",
         severity=Severity.WARNING,
-        summary=(
-            f"the pins of vLLM {vllm.version} and SGLang {sglang.version} cannot all hold in one environment"
-        ),
+        summary=(f"the pins of vLLM {vllm.version} and SGLang {sglang.version} cannot all hold in one environment"),
         cause=(
-            f"{len(clashes)} of their requirements exclude each other, so at least one engine runs "
-            "outside its pins"
+            f"{len(clashes)} of their requirements exclude each other, so at least one engine runs outside its pins"
         ),
         evidence=tuple(f"vLLM wants {left}, SGLang wants {right}" for left, right in clashes),
         remedy=Remedy(

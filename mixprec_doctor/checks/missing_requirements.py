@@ -36,9 +36,7 @@ def _missing(engine: InstalledEngine, patient: Patient) -> Iterator[Requirement]
             yield judged.requirement
 
 
-def _finding(
-    engine: InstalledEngine, missing: list[Requirement], patient: Patient, *, severity: Severity
-) -> Finding:
+def _finding(engine: InstalledEngine, missing: list[Requirement], patient: Patient, *, severity: Severity) -> Finding:
     names = sorted({each.name for each in missing}, key=str.lower)
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     media = severity is Severity.INFO
@@ -58,8 +56,7 @@ def _finding(
         else Remedy(
             text="install what is missing, in the versions that the engine asks for",
             commands=(
-                f"{installer(patient.environment)} install "
-                + " ".join(f"'{_plain(each)}'" for each in missing),
+                f"{installer(patient.environment)} install " + " ".join(f"'{_plain(each)}'" for each in missing),
             ),
         ),
     )

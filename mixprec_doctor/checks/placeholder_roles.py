@@ -24,10 +24,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 severity=Severity.WARNING,
                 engine=engine,
                 summary=f"placeholders stand in for: {names}",
-                cause=(
-                    f"the import of the real ones fails ({reason}), and the engine says nothing until "
-                    "one is used"
-                ),
+                cause=(f"the import of the real ones fails ({reason}), and the engine says nothing until one is used"),
                 evidence=tuple(
                     f"{attempt.path}: {attempt.fault}"
                     for each in standins

@@ -53,10 +53,7 @@ CHECK = Check(
         "through an entry point, "
         "so mixprec has to be installed there."
     ),
-    example=(
-        "mixprec in one virtual environment, vLLM in another; `mixprec doctor --python` works, "
-        "`launch` cannot."
-    ),
+    example=("mixprec in one virtual environment, vLLM in another; `mixprec doctor --python` works, `launch` cannot."),
     cure="`pip install mixprec` with the engine's own interpreter.",
     find=_find,
 )

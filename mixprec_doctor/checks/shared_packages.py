@@ -38,9 +38,7 @@ def _finding(package: str, claims: list[Distribution], patient: Patient) -> Find
         severity=Severity.ERROR if engine else Severity.WARNING,
         engine=engine,
         summary=f"{names} both provide the import package {package}",
-        cause=(
-            "whichever was installed last has overwritten files of the other: the code is a mixture of both"
-        ),
+        cause=("whichever was installed last has overwritten files of the other: the code is a mixture of both"),
         evidence=tuple(each.metadata for each in claims),
         remedy=Remedy(
             text="remove both, then install the one you want",

@@ -33,9 +33,7 @@ def _finding(engine: InstalledEngine, violated: list[Judged], patient: Patient) 
         severity=Severity.WARNING,
         engine=engine.engine,
         summary=f"{engine.distribution} {engine.version} excludes the installed version of {names}{more}",
-        cause=(
-            "something installed later moved them; whether it matters depends on what the engine uses of them"
-        ),
+        cause=("something installed later moved them; whether it matters depends on what the engine uses of them"),
         evidence=tuple(
             f"{judged.requirement.name}{judged.requirement.specifier} is required, "
             f"{judged.installed.version if judged.installed else None} is installed"
@@ -60,8 +58,6 @@ CHECK = Check(
         "an import fails inside one of those that are listed."
     ),
     example="SGLang 0.5.3 pins `torch==2.8.0`; the environment has torch 2.13.0.",
-    cure=(
-        "Install the versions that the finding lists, or an engine release that was made for those you have."
-    ),
+    cure=("Install the versions that the finding lists, or an engine release that was made for those you have."),
     find=_find,
 )

@@ -21,9 +21,7 @@ from mixprec_doctor.reports.page import page_for
 @click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
 @click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option(
-    "--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas."
-)
+@click.option("--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="Leave these findings out.")
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file.")

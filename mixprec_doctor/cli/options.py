@@ -51,9 +51,7 @@ def target_options(command: Command) -> Command:
             "--site-packages",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help=(
-                "Examine a folder of installed packages, or a virtual environment, without running anything."
-            ),
+            help=("Examine a folder of installed packages, or a virtual environment, without running anything."),
         ),
         click.option(
             "--python",

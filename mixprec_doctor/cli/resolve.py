@@ -39,21 +39,15 @@ class NotInstalled(MixprecError):
         self.wanted = wanted
 
     def __str__(self) -> str:
-        return (
-            f"{self.place} has no {self.wanted}\n  try: mixprec resolve --python /path/to/the/engine's/python"
-        )
+        return f"{self.place} has no {self.wanted}\n  try: mixprec resolve --python /path/to/the/engine's/python"
 
 
 @click.command()
 @click.argument("requirement", nargs=-1)
 @target_options
 @click.option("--engine", type=click.Choice(_ENGINES), help="The engine, where an environment has both.")
-@click.option(
-    "--role", "roles", multiple=True, metavar="ROLE", help="A role, e.g. fp8.config; all without it."
-)
-@click.option(
-    "--symbol", "symbols", multiple=True, metavar="NAME", help="A name of the engine, e.g. Fp8Config."
-)
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="A role, e.g. fp8.config; all without it.")
+@click.option("--symbol", "symbols", multiple=True, metavar="NAME", help="A name of the engine, e.g. Fp8Config.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def resolve(
     *,
@@ -85,9 +79,7 @@ def resolve(
     found = _engine(environment, engine, target)
     source = open_engine(environment, found.engine)
     with no_collection():
-        return (
-            _symbols(source, found, symbols, format_) if symbols else _render(source, found, wanted, format_)
-        )
+        return _symbols(source, found, symbols, format_) if symbols else _render(source, found, wanted, format_)
 
 
 def _render(source: EngineSource, engine: InstalledEngine, roles: tuple[Role, ...], format_: str) -> int:
@@ -122,7 +114,5 @@ def _engine(environment: Environment, wanted: str | None, target: Target) -> Ins
     if not chosen:
         raise NotInstalled(str(target), wanted or "engine whose names could be resolved")
     if len(chosen) > 1:
-        raise click.UsageError(
-            f"both {' and '.join(each.engine for each in chosen)} are there; give --engine"
-        )
+        raise click.UsageError(f"both {' and '.join(each.engine for each in chosen)} are there; give --engine")
     return chosen[0]

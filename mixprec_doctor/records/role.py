@@ -56,6 +56,4 @@ class Role(str, Enum):
 
 
 CONFIG_ROLES: frozenset[Role] = frozenset(role for role in Role if role.value.endswith(".config"))
-LINEAR_METHOD_ROLES: frozenset[Role] = frozenset(
-    role for role in Role if role.value.endswith(".linear_method")
-)
+LINEAR_METHOD_ROLES: frozenset[Role] = frozenset(role for role in Role if role.value.endswith(".linear_method"))

@@ -57,11 +57,9 @@ def _role(role: Resolution, page: Page) -> Iterator[str]:
     if role.status is Status.FOUND:
         yield from _signature(role.name or "", role.parameters, page)
     if role.binding:
-        keywords = ", ".join(f"{key}=<{meaning}>" for key, meaning in role.binding.kwargs.items())
+        call = f"{role.name}({', '.join(f'{key}=<{meaning}>' for key, meaning in role.binding.kwargs.items())})"
         if role.binding.via == "from_config":
             call = f"{role.name}.from_config(<config>)"
-        else:
-            call = f"{role.name}({keywords})"
         yield from page.wrap(f"call: {call}", indent=6, first=4)
     if role.status is not Status.FOUND:
         for attempt in role.tried:

@@ -61,9 +61,7 @@ def _machine(machine: Machine, page: Page) -> Iterator[str]:
     yield page.paint("Machine", "bold")
     memory = f"{machine.memory_bytes / 2**30:.1f} GiB" if machine.memory_bytes else "memory unknown"
     cores = f"{machine.cores} cores" if machine.cores else "cores unknown"
-    yield from page.wrap(
-        f"{machine.cpu or machine.architecture or 'CPU unknown'}, {cores}, {memory}", indent=2
-    )
+    yield from page.wrap(f"{machine.cpu or machine.architecture or 'CPU unknown'}, {cores}, {memory}", indent=2)
     features = [flag for flag in _FEATURES if flag in (machine.cpu_flags or ())]
     if features:
         yield from page.wrap(" ".join(features), indent=2)
@@ -109,9 +107,9 @@ def _unresolved(role: Resolution, page: Page) -> Iterator[str]:
     else:
         last = role.tried[-1].fault if role.tried else None
         text = f"{role.role.value}: {last or role.status.value}"
-    lines = page.wrap(text, indent=4, first=0)
+    lines = page.wrap(text, indent=4)
     mark = "!" if role.status is Status.PLACEHOLDER else "-"
-    yield f"  {page.paint(mark, 'yellow' if mark == '!' else 'dim')} {lines[0]}"
+    yield f"  {page.paint(mark, 'yellow' if mark == '!' else 'dim')} {lines[0].strip()}"
     yield from lines[1:]
 
 
@@ -128,8 +126,8 @@ def _findings(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
 
 def _finding(finding: Finding, page: Page) -> Iterator[str]:
     style = _STYLES[finding.severity]
-    lines = page.wrap(f"{finding.code} {finding.summary}", indent=4, first=0)
-    yield f"  {page.paint(MARKS[finding.severity], style)} {page.paint(lines[0], 'bold')}"
+    lines = page.wrap(f"{finding.code} {finding.summary}", indent=4)
+    yield f"  {page.paint(MARKS[finding.severity], style)} {page.paint(lines[0].strip(), 'bold')}"
     yield from (page.paint(line, "bold") for line in lines[1:])
     if finding.cause:
         yield from page.wrap(finding.cause, indent=4)
@@ -147,8 +145,8 @@ def _verdict_line(report: Report, page: Page) -> str:
     warnings = any(each.severity is Severity.WARNING for each in report.findings)
     mark, style = ("✗", "red") if errors else ("!", "yellow") if warnings else ("✓", "green")
     text = f"{verdict(report)} (static, {report.seconds:.2f} s)"
-    lines = page.wrap(text, indent=2, first=0)
-    return "\n".join([f"{page.paint(mark, style)} {lines[0]}", *lines[1:]])
+    lines = page.wrap(text, indent=2)
+    return "\n".join([f"{page.paint(mark, style)} {lines[0].strip()}", *lines[1:]])
 
 
 def _named(status: EngineStatus) -> str:

@@ -124,9 +124,7 @@ LAYOUTS: tuple[Layout, ...] = (
                 names=("DefaultModelLoader",),
                 modules=(f"{_VLLM_LOADER}.default_loader", f"{_VLLM_LOADER}.loader", _VLLM_LOADER),
             ),
-            Role.GET_MODEL_LOADER: Usual(
-                names=("get_model_loader",), modules=(_VLLM_LOADER, f"{_VLLM_LOADER}.loader")
-            ),
+            Role.GET_MODEL_LOADER: Usual(names=("get_model_loader",), modules=(_VLLM_LOADER, f"{_VLLM_LOADER}.loader")),
             Role.REGISTER_MODEL_LOADER: Usual(names=("register_model_loader",), modules=(_VLLM_LOADER,)),
             Role.LOAD_CONFIG: Usual(names=("LoadConfig",), modules=("vllm.config.load", "vllm.config")),
             Role.LOAD_FORMAT: Usual(
@@ -134,9 +132,7 @@ LAYOUTS: tuple[Layout, ...] = (
                 modules=(_VLLM_LOADER, "vllm.config.load", "vllm.config"),
             ),
             Role.MODEL_CONFIG: Usual(names=("ModelConfig",), modules=("vllm.config.model", "vllm.config")),
-            Role.SERVER_ARGS: Usual(
-                names=("AsyncEngineArgs", "EngineArgs"), modules=("vllm.engine.arg_utils",)
-            ),
+            Role.SERVER_ARGS: Usual(names=("AsyncEngineArgs", "EngineArgs"), modules=("vllm.engine.arg_utils",)),
             Role.LAUNCH_SERVER: Usual(
                 names=("run_server",),
                 modules=(
@@ -144,9 +140,7 @@ LAYOUTS: tuple[Layout, ...] = (
                     "vllm.entrypoints.launchers.api_server.entry",
                 ),
             ),
-            Role.PLUGIN_HOOK: Usual(
-                names=("load_general_plugins", "load_plugins_by_group"), modules=("vllm.plugins",)
-            ),
+            Role.PLUGIN_HOOK: Usual(names=("load_general_plugins", "load_plugins_by_group"), modules=("vllm.plugins",)),
         },
         absent={
             Role.BLOCKWISE_INT8_CONFIG: "vLLM has no config of its own for block-wise INT8",
@@ -190,9 +184,7 @@ LAYOUTS: tuple[Layout, ...] = (
                 names=("launch_server",),
                 modules=("sglang.srt.entrypoints.http_server", "sglang.srt.server"),
             ),
-            Role.PLUGIN_HOOK: Usual(
-                names=("load_plugins", "load_plugins_by_group"), modules=("sglang.srt.plugins",)
-            ),
+            Role.PLUGIN_HOOK: Usual(names=("load_plugins", "load_plugins_by_group"), modules=("sglang.srt.plugins",)),
         },
         absent={
             Role.REGISTER_MODEL_LOADER: "SGLang has no registry of loaders",

@@ -34,9 +34,7 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolu
         importable = [Importable(module=found.module, how=How.DEFINITION) for found in defined]
     return SymbolResolution(
         symbol=symbol,
-        defined=tuple(
-            Definition(module=found.module, parameters=parameters_of(found, exports)) for found in defined
-        ),
+        defined=tuple(Definition(module=found.module, parameters=parameters_of(found, exports)) for found in defined),
         importable=tuple(sorted(importable, key=lambda each: each.module)),
         nearest=() if defined or importable else nearest_names(tree, symbol, scoped),
     )

@@ -132,9 +132,7 @@ def _signature(
     static = any(_last(decorator) == "staticmethod" for decorator in node.decorator_list)
     if bound and not static:
         plain, defaults = plain[1:], defaults[1:]
-    found = [
-        _parameter(each, kind, default, parsed) for (each, kind), default in zip(plain, defaults, strict=True)
-    ]
+    found = [_parameter(each, kind, default, parsed) for (each, kind), default in zip(plain, defaults, strict=True)]
     if arguments.vararg:
         found.append(_parameter(arguments.vararg, "VAR_POSITIONAL", None, parsed))
     found += [

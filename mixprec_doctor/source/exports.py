@@ -178,12 +178,8 @@ class Exports:
         if isinstance(statement, ast.Delete):
             return Unbound(fault=f"{parsed.name} deletes {name} on line {binding.line}")
         if text := placeholder_text(binding, parsed):
-            because = " and ".join(
-                filter(None, (self.conditions.reason(guard, parsed) for guard in binding.guards))
-            )
-            return Standin(
-                module=parsed.name, name=name, text=text, because=because or "always", chain=(parsed.name,)
-            )
+            because = " and ".join(filter(None, (self.conditions.reason(guard, parsed) for guard in binding.guards)))
+            return Standin(module=parsed.name, name=name, text=text, because=because or "always", chain=(parsed.name,))
         if binding.value is not None:
             return self._assignment(binding, parsed, name)
         return Found(module=parsed.name, name=name, node=statement, chain=(parsed.name,))

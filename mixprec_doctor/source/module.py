@@ -115,9 +115,7 @@ def parse_module(name: str, source: bytes, *, is_package: bool) -> ParsedModule:
     by_name: dict[str, list[Binding]] = {}
     for binding in bindings:
         by_name.setdefault(binding.name, []).append(binding)
-    return ParsedModule(
-        name=name, is_package=is_package, source=source, tree=tree, bindings=bindings, by_name=by_name
-    )
+    return ParsedModule(name=name, is_package=is_package, source=source, tree=tree, bindings=bindings, by_name=by_name)
 
 
 def _bindings(body: list[ast.stmt], guards: tuple[Guard, ...]) -> Iterator[Binding]:
@@ -125,12 +123,8 @@ def _bindings(body: list[ast.stmt], guards: tuple[Guard, ...]) -> Iterator[Bindi
         yield from _simple(statement, guards)
         if isinstance(statement, ast.If):
             line = statement.lineno
-            yield from _bindings(
-                statement.body, (*guards, Guard(branch=Branch.IF, line=line, test=statement.test))
-            )
-            yield from _bindings(
-                statement.orelse, (*guards, Guard(branch=Branch.ELSE, line=line, test=statement.test))
-            )
+            yield from _bindings(statement.body, (*guards, Guard(branch=Branch.IF, line=line, test=statement.test)))
+            yield from _bindings(statement.orelse, (*guards, Guard(branch=Branch.ELSE, line=line, test=statement.test)))
         elif isinstance(statement, ast.Try) or type(statement).__name__ == "TryStar":
             yield from _try(statement, guards)  # type: ignore[arg-type]
         elif isinstance(statement, ast.With):
@@ -151,9 +145,7 @@ def _try(statement: ast.Try, guards: tuple[Guard, ...]) -> Iterator[Binding]:
         guard = Guard(branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=handled)
         yield from _bindings([inner], (*guards, guard))
     for handler in statement.handlers:
-        guard = Guard(
-            branch=Branch.EXCEPT, line=handler.lineno, before=body, handled=tuple(_caught(handler.type))
-        )
+        guard = Guard(branch=Branch.EXCEPT, line=handler.lineno, before=body, handled=tuple(_caught(handler.type)))
         yield from _bindings(handler.body, (*guards, guard))
     guard = Guard(branch=Branch.TRY_ELSE, line=statement.lineno, before=body, handled=handled)
     yield from _bindings(statement.orelse, (*guards, guard))
@@ -172,9 +164,7 @@ def _with(statement: ast.With, guards: tuple[Guard, ...]) -> Iterator[Binding]:
         return
     body = tuple(statement.body)
     for index, inner in enumerate(statement.body):
-        guard = Guard(
-            branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=tuple(handled)
-        )
+        guard = Guard(branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=tuple(handled))
         yield from _bindings([inner], (*guards, guard))
 
 
@@ -201,16 +191,12 @@ def _simple(statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]
         yield from _assigned(statement.name, statement.value, statement, guards)  # type: ignore[attr-defined]
 
 
-def _assigned(
-    target: ast.expr, value: ast.expr, statement: ast.stmt, guards: tuple[Guard, ...]
-) -> Iterator[Binding]:
+def _assigned(target: ast.expr, value: ast.expr, statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]:
     if isinstance(target, ast.Name):
         yield Binding(name=target.id, statement=statement, guards=guards, value=value)
     elif isinstance(target, (ast.Tuple, ast.List)):
         same = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts)
-        parts = (
-            value.elts if same and isinstance(value, (ast.Tuple, ast.List)) else [value] * len(target.elts)
-        )
+        parts = value.elts if same and isinstance(value, (ast.Tuple, ast.List)) else [value] * len(target.elts)
         for inner, part in zip(target.elts, parts, strict=True):
             yield from _assigned(inner, part, statement, guards)
 

@@ -98,6 +98,4 @@ def module_files(module: str) -> tuple[str, str]:
 def has_extension(tree: Tree, module: str) -> bool:
     """Whether a compiled module of that name lies in the tree."""
     folder, _, stem = module.replace(".", "/").rpartition("/")
-    return any(
-        name.startswith(f"{stem}.") and name.endswith(_EXTENSIONS) for name in tree.list(folder or module)
-    )
+    return any(name.startswith(f"{stem}.") and name.endswith(_EXTENSIONS) for name in tree.list(folder or module))

@@ -27,11 +27,13 @@ CASES = {
     "class A(B, C): ...",
     "none": "class A: ...",
     "dataclass": "from dataclasses import *\n@dataclass\nclass B:\n x: int\n y: int = 1\n"
-    "@dataclass\nclass A(B):\n z: list = field(default_factory=list)\n w: int = field(init=False, default=3)\n x: int = 5",
+    "@dataclass\nclass A(B):\n z: list = field(default_factory=list)\n"
+    " w: int = field(init=False, default=3)\n x: int = 5",
     "keyword-only dataclass": "from dataclasses import *\n@dataclass(kw_only=True)\nclass A:\n x: int\n y: int = 1",
     "mixed dataclass": "from dataclasses import *\n@dataclass\nclass A:\n x: int\n _: KW_ONLY\n y: int = 1",
     "subclass of a dataclass": "from dataclasses import *\n@dataclass\nclass B:\n x: int\nclass A(B):\n y: int = 2",
-    "class variables": "from dataclasses import *\nfrom typing import *\n@dataclass\nclass A:\n x: int\n c: ClassVar[int] = 1",
+    "class variables": "from dataclasses import *\nfrom typing import *\n@dataclass\n"
+    "class A:\n x: int\n c: ClassVar[int] = 1",
     "named tuple": "from typing import *\nclass A(NamedTuple):\n x: int\n y: int = 1",
     "function": "def A(x, *, y=None): ...",
     "new": "class A:\n def __new__(cls, x): ...",
@@ -66,7 +68,9 @@ def test_a_decorator_of_the_package_that_makes_dataclasses(fake: FakeEnvironment
 
 
 def test_pydantic_models_take_keywords(fake: FakeEnvironment) -> None:
-    found = parameters(fake, "from pydantic import BaseModel, Field\nclass A(BaseModel):\n x: int = Field(...)\n y: int = 1")
+    found = parameters(
+        fake, "from pydantic import BaseModel, Field\nclass A(BaseModel):\n x: int = Field(...)\n y: int = 1"
+    )
     assert [(each.name, each.kind, each.required) for each in found] == [
         ("x", "KEYWORD_ONLY", True),
         ("y", "KEYWORD_ONLY", False),

@@ -82,7 +82,10 @@ def test_type_checking_imports_are_not_there_at_run_time(fake: FakeEnvironment) 
 
 
 def test_a_flag_set_by_the_try_is_followed(fake: FakeEnvironment) -> None:
-    text = "try:\n import absent\n OK = True\nexcept ImportError:\n OK = False\nif OK:\n from .q import A\nelse:\n A = None"
+    text = (
+        "try:\n import absent\n OK = True\nexcept ImportError:\n OK = False\n"
+        "if OK:\n from .q import A\nelse:\n A = None"
+    )
     fake.write("p/__init__.py", text)
     fake.write("p/q.py", "class A: ...")
     assert isinstance(fake.exports().look_up("p", "A"), Standin)
@@ -154,7 +157,9 @@ def test_source_that_cannot_be_parsed_is_a_fault(fake: FakeEnvironment) -> None:
 
 
 def test_the_encoding_cookie_is_honoured(fake: FakeEnvironment) -> None:
-    fake.write("p/__init__.py", "# coding: latin-1\nNAME = 'é'\nclass A:\n def __init__(self, x='é'): ...".encode("latin-1"))
+    fake.write(
+        "p/__init__.py", "# coding: latin-1\nNAME = 'é'\nclass A:\n def __init__(self, x='é'): ...".encode("latin-1")
+    )
     exports = fake.exports()
     origin = exports.look_up("p", "A")
     assert isinstance(origin, Found)

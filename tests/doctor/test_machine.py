@@ -35,9 +35,7 @@ def test_what_the_tool_does_not_say_is_unknown() -> None:
     assert gpu.memory_bytes is None
 
 
-def test_a_driver_without_an_answering_tool_is_not_no_gpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_driver_without_an_answering_tool_is_not_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerators.shutil, "which", lambda _: None)
     assert accelerators.read_accelerators(proc=tmp_path) == ()
     version = tmp_path / "driver" / "nvidia" / "version"

@@ -19,9 +19,7 @@ def resolve(fake: FakeEnvironment, role: Role, files: dict[str, str], engine: st
 
 
 @pytest.mark.parametrize("engine, files", [("vllm", VLLM), ("sglang", SGLANG)])
-def test_every_role_that_the_engine_has_is_found(
-    fake: FakeEnvironment, engine: str, files: dict[str, str]
-) -> None:
+def test_every_role_that_the_engine_has_is_found(fake: FakeEnvironment, engine: str, files: dict[str, str]) -> None:
     fake.install(engine, files=files)
     missing = {each.role for each in fake.engine(engine).roles() if each.status is not Status.FOUND}
     assert missing - find_layout(engine).absent.keys() == set()
