@@ -36,7 +36,10 @@ def _find(patient: Patient) -> Iterator[Finding]:
         cause=(
             f"{len(clashes)} of their requirements exclude each other, so at least one engine runs outside its pins"
         ),
-        evidence=tuple(f"vLLM wants {left}, SGLang wants {right}" for left, right in clashes),
+        evidence=tuple(
+            f"vLLM wants {left.name}{left.specifier}, SGLang wants {right.name}{right.specifier}"
+            for left, right in clashes
+        ),
         remedy=Remedy(
             text="give each engine an environment of its own; mixprec examines either with --python",
             commands=("python3 -m venv sglang-env", f"sglang-env/bin/pip install 'sglang=={sglang.version}'"),

@@ -25,25 +25,25 @@ def _find(patient: Patient) -> Iterator[Finding]:
         absent = find_layout(engine).absent
         missing = [each for each in resolutions if each.status is Status.MISSING and each.role not in absent]
         needed = [each for each in missing if each.role in NEEDED]
-        formats = [each for each in missing if each.role not in NEEDED]
+        formats = [each for each in missing if each.role.method and each.role not in NEEDED]
+        doors = [each for each in missing if each.role not in NEEDED and not each.role.method]
         if needed:
-            yield _finding(engine, needed, severity=Severity.ERROR)
+            yield _finding(engine, needed, Severity.ERROR, "mixprec cannot serve a mixture on it")
         if formats:
-            yield _finding(engine, formats, severity=Severity.INFO)
+            cause = "layers in these formats cannot be served by this release; other formats can"
+            yield _finding(engine, formats, Severity.INFO, cause)
+        if doors:
+            yield _finding(engine, doors, Severity.INFO, "mixprec has to enter this release by another door")
 
 
-def _finding(engine: str, missing: list[Resolution], *, severity: Severity) -> Finding:
+def _finding(engine: str, missing: list[Resolution], severity: Severity, cause: str) -> Finding:
     names = ", ".join(each.role.value for each in missing)
     return Finding(
         code="MP201",
         severity=severity,
         engine=engine,
         summary=f"this release of {engine} has nothing for: {names}",
-        cause=(
-            "mixprec cannot serve a mixture on it"
-            if severity is Severity.ERROR
-            else "layers in these formats cannot be served by this release; other formats can"
-        ),
+        cause=cause,
         evidence=tuple(
             f"{each.role.value}: tried {attempt.path}: {attempt.fault}" for each in missing for attempt in each.tried
         ),
