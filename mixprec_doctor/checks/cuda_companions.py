@@ -38,10 +38,12 @@ def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], pat
     name = companion.name
     version = (companion.version or "").partition("+")[0]
     vision = name == "torchvision"
+    served = next((each.engine for each in patient.engines if each.engine != "torch"), None)
     cpu_build = f"{pip} install --force-reinstall --no-deps {name}=={version} --index-url {_CPU_INDEX}"
     return Finding(
         code="MP401",
         severity=Severity.ERROR if vision else Severity.WARNING,
+        engine=served,
         summary=f"{name} {companion.version} is a CUDA build, torch {torch} a CPU build",
         cause=(
             "its library cannot be loaded, so its operators are missing: importing models from "

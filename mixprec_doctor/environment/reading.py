@@ -43,11 +43,11 @@ def _site_packages(path: Path) -> Path:
     path = path.expanduser().absolute()
     if not path.is_dir():
         raise NoSuchTarget(str(path), "no such folder")
+    inside = sorted(path.glob("lib/python3*/site-packages"))
+    if inside and not any(path.glob("*.dist-info")):
+        return inside[-1]  # the folder of a virtual or conda environment stands for its packages
     if (path / "pyvenv.cfg").is_file():
-        inside = sorted(path.glob("lib/python3*/site-packages"))
-        if not inside:
-            raise UnreadableEnvironment(str(path), "a virtual environment without lib/python*/site-packages")
-        return inside[-1]
+        raise UnreadableEnvironment(str(path), "a virtual environment without lib/python*/site-packages")
     return path
 
 

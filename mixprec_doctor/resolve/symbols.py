@@ -94,7 +94,8 @@ def within(module: str, roots: Sequence[str]) -> bool:
 def _importable(
     exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: Sequence[str]
 ) -> Iterator[Importable]:
-    needle = re.compile(rb"\b%s\b|import[ \t]+\*" % re.escape(symbol).encode())
+    plain = symbol.encode()
+    whole = re.compile(rb"\b%s\b" % re.escape(plain))
     packages = [
         path
         for path in tree.walk(tree.package)
@@ -102,7 +103,9 @@ def _importable(
     ]
     for path in dict.fromkeys([*scoped, *packages]):
         source = tree.read(path)
-        if source is None or not needle.search(source):
+        if source is None or not (plain in source or b"import *" in source):
+            continue
+        if b"import *" not in source and not whole.search(source):
             continue
         module, _ = module_of(path)
         origin = exports.look_up(module, symbol)

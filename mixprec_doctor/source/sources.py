@@ -21,21 +21,21 @@ _SIMPLE_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 class Sources:
     """Finds the tree of any import package, and parses each module at most once.
 
-    ``find`` gives the tree of a top-level package or None; ``closed`` says that what it does not find is not
-    there, as in an installed environment. A release read alone is open: what else will be installed beside
-    it is not known.
+    ``find`` gives the tree of a top-level package or None. ``known`` names the top-level modules without a
+    tree that are there all the same (compiled ones), and says that nothing else is, as in an installed
+    environment. Without it, as for a release read alone, what stands beside the trees is not known.
     """
 
     def __init__(
         self,
         find: Callable[[str], Tree | None],
         *,
-        closed: bool,
+        known: frozenset[str] | None = None,
         python: tuple[int, ...] | None = None,
         platform: str | None = None,
     ) -> None:
         self._find = find
-        self._closed = closed
+        self._known = known
         self._trees: dict[str, Tree | None] = {}
         self._texts: dict[str, tuple[bytes, bool] | None] = {}
         self._modules: dict[str, ParsedModule | None] = {}
@@ -54,7 +54,7 @@ class Sources:
         version = _SIMPLE_VERSION.match(environment.interpreter.version or "")
         return cls(
             find,
-            closed=True,
+            known=frozenset(name for each in environment.distributions for name in each.packages),
             python=tuple(int(part) for part in version.groups() if part) if version else None,
             platform=environment.interpreter.markers.get("sys_platform"),
         )
@@ -62,7 +62,7 @@ class Sources:
     @classmethod
     def of_trees(cls, trees: Mapping[str, Tree]) -> Sources:
         """Some trees alone, nothing known of what would stand beside them."""
-        return cls(trees.get, closed=False)
+        return cls(trees.get)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Sources:
@@ -72,7 +72,7 @@ class Sources:
             place = folder / package
             return FolderTree(place, package) if place.is_dir() else None
 
-        return cls(find, closed=False)
+        return cls(find)
 
     def tree(self, package: str) -> Tree | None:
         """The tree of a top-level package."""
@@ -93,14 +93,10 @@ class Sources:
         if tree is None:
             if top in sys.stdlib_module_names:
                 return Truth.YES
-            return Truth.NO if self._closed and not self._bare_extension(top) else Truth.UNKNOWN
+            return Truth.UNKNOWN if self._known is None else Truth.of(top in self._known)
         if any(tree.has(path) for path in module_files(name)) or has_extension(tree, name):
             return Truth.YES
         return Truth.of(tree.has(name.replace(".", "/")) and bool(tree.list(name.replace(".", "/"))))
-
-    def _bare_extension(self, top: str) -> bool:
-        """Modules that interpreters build in under a name that no list has."""
-        return top.startswith("_") and top in sys.builtin_module_names
 
     def text(self, name: str) -> bytes | None:
         """The source of a module, unparsed; None when there is none."""

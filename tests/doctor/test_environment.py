@@ -82,6 +82,11 @@ def test_a_virtual_environment_folder_stands_for_its_packages(fake: FakeEnvironm
     assert environment.interpreter.markers["python_full_version"] == "3.11.7"
 
 
+def test_a_prefix_without_pyvenv_cfg_stands_for_its_packages_too(fake: FakeEnvironment) -> None:
+    (fake.root / "pyvenv.cfg").unlink()
+    assert read_environment(Target(site_packages=fake.root)).site_paths == (str(fake.site),)
+
+
 @pytest.mark.parametrize("target", [Target(python=Path("/no/such/python")), Target(site_packages=Path("/no"))])
 def test_a_target_that_is_not_there_is_misuse(target: Target) -> None:
     with pytest.raises(NoSuchTarget) as raised:

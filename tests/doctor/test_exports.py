@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixprec_doctor.records.resolution import How
-from mixprec_doctor.source import Found, Outside, Standin, Unbound
+from mixprec_doctor.source import Exports, Found, Outside, Sources, Standin, Unbound
 from mixprec_doctor.source.module import UnparsableModule, parse_module
 from tests.doctor.conftest import FakeEnvironment
 
@@ -142,6 +142,19 @@ def test_compiled_and_library_modules_are_outside(fake: FakeEnvironment) -> None
     fake.write("p/_c.abi3.so")
     assert isinstance(fake.exports().look_up("p", "ABC"), Outside)
     assert isinstance(fake.exports().look_up("p", "f"), Outside)
+
+
+def test_a_compiled_module_at_the_top_level_can_be_imported(fake: FakeEnvironment) -> None:
+    fake.install("fast", files={"_fast.abi3.so": b""})
+    fake.write("p/__init__.py", "try:\n from _fast import A\nexcept ImportError:\n A = None")
+    assert isinstance(fake.exports().look_up("p", "A"), Outside)
+
+
+def test_what_stands_beside_a_lone_release_is_not_known(fake: FakeEnvironment) -> None:
+    fake.write("p/__init__.py", "try:\n from vllm import A\nexcept ImportError:\n A = None")
+    origin = Exports(Sources.of_folder(fake.site)).look_up("p", "A")
+    assert isinstance(origin, Outside)
+    assert origin.condition is not None
 
 
 def test_the_fault_names_the_shortest_missing_part(fake: FakeEnvironment) -> None:
