@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Bookkeeper", "StrictLoadingError", "module_bytes"]
+__all__ = ["Bookkeeper", "StrictLoadingError", "memory_in_use", "module_bytes"]
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -92,6 +93,7 @@ class Bookkeeper:
         world_size: int,
         layers: tuple[LayerMemory, ...] = (),
         held_bytes: int = 0,
+        grown_bytes: int = 0,
         refused: tuple[RefusedKernel, ...] = (),
     ) -> LoadAccount:
         """The account as it stands."""
@@ -102,6 +104,7 @@ class Bookkeeper:
             parameters=len(self.parameters),
             parameter_bytes=sum(p.numel() * p.element_size() for p in self.parameters.values()),
             held_bytes=held_bytes,
+            grown_bytes=grown_bytes,
             redundant=tuple(self.redundant),
             converted=dict(self.recorder.converted),
             layers=layers,
@@ -109,6 +112,19 @@ class Bookkeeper:
             faults=tuple(self.faults),
             seconds=round(time.perf_counter() - self.began, 3),
         )
+
+
+def memory_in_use() -> int:
+    """Bytes that this process holds for itself: on its accelerator if it has one, else in memory.
+
+    In memory these are anonymous pages (``RssAnon`` of proc(5)), so that mapped checkpoint files do not count.
+    """
+    if torch.cuda.is_available():
+        return int(torch.cuda.memory_allocated())
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def module_bytes(module: torch.nn.Module, seen: set[int]) -> int:

@@ -12,6 +12,9 @@ from pathlib import Path
 CHUNK = 1 << 20
 TOLD = 12  # lines shown when the engine fails
 REMEMBERED = 400
+CHATTER = re.compile(r"^(\(.*?\) )*(DEBUG|INFO|WARNING) ")
+LEVEL = re.compile(r"^(ERROR|CRITICAL) \S+ \S+ \[\S+\] ")
+OWN_ERROR = re.compile(r"\bmixprec_\w+(\.\w+)+: ")
 PREFIX = re.compile(r"^(\(\w+ pid=\d+\) )+")
 
 
@@ -41,9 +44,15 @@ class LogFile:
             return
 
     def telling(self, pattern: re.Pattern[str]) -> tuple[str, ...]:
-        """The lines that tell most about a failure: those that match, without repeats; else the last ones."""
+        """The lines that tell most about a failure, without repeats.
+
+        An error of mixprec's own if there is one, else lines that match, else the last ones.
+        """
         for _ in self.new_lines():
             pass
-        lines = [PREFIX.sub("", line).strip() for line in self._latest]
+        lines = [PREFIX.sub("", line).strip() for line in self._latest if not CHATTER.search(line)]
+        own = list(dict.fromkeys(LEVEL.sub("", line).strip() for line in lines if OWN_ERROR.search(line)))
+        if own:
+            return tuple(own[:TOLD])
         matching = list(dict.fromkeys(line for line in lines if pattern.search(line)))
         return tuple((matching or lines)[-TOLD:])

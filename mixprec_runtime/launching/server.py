@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["complete", "healthy", "port_is_free"]
+__all__ = ["complete", "free_port", "healthy", "port_is_free"]
 
 import json
 import socket
@@ -23,6 +23,15 @@ def port_is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def free_port(wanted: int = 8000) -> int:
+    """``wanted`` when nothing listens there, else a port that the kernel has free."""
+    if port_is_free("127.0.0.1", wanted):
+        return wanted
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def healthy(url: str, *, seconds: float = 2.0) -> bool:

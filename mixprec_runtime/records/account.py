@@ -37,7 +37,10 @@ class RefusedKernel:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerMemory:
-    """Bytes that one engine module holds: filled from checkpoints, and after the engine's own repacking."""
+    """Bytes in one engine module's tensors: when loaded, and after the engine's own repacking.
+
+    A kernel that keeps its packed weights outside PyTorch (oneDNN) leaves fewer ``held_bytes`` than it uses.
+    """
 
     layer: str
     source: str | None
@@ -57,6 +60,7 @@ class LoadAccount:
     parameters: int
     parameter_bytes: int
     held_bytes: int
+    grown_bytes: int  # how much the process (or its device) holds more than before the model was made
     redundant: tuple[str, ...]
     converted: Mapping[str, int]  # "F16 -> BF16": elements the engine keeps in another type than the checkpoint
     layers: tuple[LayerMemory, ...]

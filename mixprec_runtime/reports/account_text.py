@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["account_text"]
 
 from collections import Counter
+from math import prod
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,12 +15,15 @@ from mixprec_runtime.records.account import LayerMemory, LoadAccount
 from mixprec_runtime.records.plan import Plan
 from mixprec_runtime.reports.sizes import human_bytes, ratio
 
+OTHER = "other"  # tables and buffers that no checkpoint fills
+
 
 def account_text(plan: Plan, accounts: tuple[LoadAccount, ...]) -> RenderableType:
-    """Planned and measured memory by format, and kernels that had to be replaced."""
+    """Planned and measured memory by format, the kernels in use, and those that had to be replaced."""
     if not accounts:
         return Text("! the engine wrote no account of its load", style="yellow")
-    parts: list[RenderableType] = [_read(accounts), _memory(plan, accounts)]
+    parts: list[RenderableType] = [_read(accounts), Text(), _memory(plan, accounts), _after(accounts), Text()]
+    parts += [Text("Served by", style="bold"), *_kernels(accounts)]
     for kernel in dict.fromkeys(refused for account in accounts for refused in account.refused):
         parts.append(Text(f"! replaced {kernel.method}: {kernel.fault}", style="yellow"))
     return Group(*parts)
@@ -41,44 +45,48 @@ def _read(accounts: tuple[LoadAccount, ...]) -> Text:
 
 
 def _memory(plan: Plan, accounts: tuple[LoadAccount, ...]) -> Table:
-    layers = [layer for account in accounts for layer in account.layers]
     planned: Counter[str] = Counter()
     plain: Counter[str] = Counter()
     for layer in plan.layers:
         planned[layer.format.name] += sum(layer.bytes_per_rank)
-        size = 2
-        for extent in layer.shape:
-            size *= extent
-        plain[layer.format.name] += size
+        plain[layer.format.name] += 2 * prod(layer.shape)
+    loaded: Counter[str] = Counter()
+    for memory in _layers(accounts):
+        loaded[memory.format or OTHER] += memory.loaded_bytes
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("format", "planned", "held", "in BF16", "held of BF16", "served by"):
-        table.add_column(name, justify="left" if name in ("format", "served by") else "right", overflow="fold")
-    held: Counter[str] = Counter()
-    for memory in layers:
-        held[memory.format or "other"] += memory.held_bytes
-    for name in sorted(held, key=lambda name: -held[name]):
+    for name in ("format", "planned", "loaded", "in BF16", "of BF16"):
+        table.add_column(name, justify="left" if name == "format" else "right")
+    for name in sorted(loaded, key=lambda name: -loaded[name]):
+        known = name in planned
         table.add_row(
             name,
-            human_bytes(planned[name]) if name in planned else "-",
-            human_bytes(held[name]),
-            human_bytes(plain[name]) if name in plain else "-",
-            ratio(held[name], plain[name]),
-            _methods(layers, name),
+            human_bytes(planned[name]) if known else "-",
+            human_bytes(loaded[name]),
+            human_bytes(plain[name]) if known else "-",
+            ratio(loaded[name], plain[name]),
         )
-    total = sum(held.values())
-    whole = plan.totals.bf16_bytes
-    table.add_row(
-        "whole mixture", human_bytes(sum(planned.values())), human_bytes(total), human_bytes(whole),
-        ratio(total, whole), style="bold",
-    )  # fmt: skip
+    total, whole = sum(loaded.values()), plan.totals.bf16_bytes
+    sizes = [human_bytes(size) for size in (sum(planned.values()), total, whole)]
+    table.add_row("whole mixture", *sizes, ratio(total, whole), style="bold")
     return table
 
 
-def _methods(layers: list[LayerMemory], name: str) -> str:
-    counts = Counter(
-        layer.method for layer in layers if (layer.format or "other") == name and _is_linear(layer)
+def _after(accounts: tuple[LoadAccount, ...]) -> Text:
+    held = sum(account.held_bytes for account in accounts)
+    grown = sum(account.grown_bytes for account in accounts)
+    return Text(
+        f"  after the engine's repacking: {human_bytes(held)} in tensors; "
+        f"the engine's process grew by {human_bytes(grown)} while it made and loaded the model"
     )
-    return ", ".join(f"{count} x {method}" for method, count in counts.most_common())
+
+
+def _kernels(accounts: tuple[LoadAccount, ...]) -> list[Text]:
+    counts = Counter((layer.format, layer.method) for layer in _layers(accounts) if _is_linear(layer))
+    return [Text(f"  {count:>3} x {name or OTHER}: {method}") for (name, method), count in counts.most_common()]
+
+
+def _layers(accounts: tuple[LoadAccount, ...]) -> list[LayerMemory]:
+    return [layer for account in accounts for layer in account.layers]
 
 
 def _is_linear(layer: LayerMemory) -> bool:

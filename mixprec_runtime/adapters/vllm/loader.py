@@ -15,12 +15,12 @@ from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_t
 from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 from vllm.model_executor.models.utils import is_pp_missing_parameter
 
-from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError, module_bytes
+from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError, memory_in_use, module_bytes
 from mixprec_runtime.adapters.vllm.methods import method_name
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
-from mixprec_runtime.records.account import LayerMemory, RefusedKernel
-from mixprec_runtime.runfolder import read_run
+from mixprec_runtime.records.account import LayerMemory, LoadFault, RefusedKernel
+from mixprec_runtime.runfolder import RunFolderError, read_run
 
 logger = logging.getLogger("vllm.mixprec")
 
@@ -40,8 +40,13 @@ class MixprecModelLoader(DefaultModelLoader):
     def load_weights(self, model: nn.Module, model_config: ModelConfig) -> None:
         """Load as the engine does, with the account kept beside it. Raises StrictLoadingError."""
         folder = Path(model_config.model)
-        planned = read_run(folder)
         self._state = state_folder(folder)
+        try:
+            planned = read_run(folder)
+        except RunFolderError as fault:
+            self._books = Bookkeeper(planned=(), parameters={}, progress=ProgressFile(self._state, rank=_rank(), total=0))
+            self._books.faults.append(LoadFault(name="run folder", text=fault.fault))
+            self._refuse()
         self._books = Bookkeeper(
             planned=planned,
             parameters=dict(model.named_parameters()),
@@ -63,6 +68,7 @@ class MixprecModelLoader(DefaultModelLoader):
 
     def load_model(self, vllm_config: VllmConfig, model_config: ModelConfig, prefix: str = "") -> nn.Module:
         """Load, let the engine repack, then write the account."""
+        before = memory_in_use()
         model = super().load_model(vllm_config=vllm_config, model_config=model_config, prefix=prefix)
         config = vllm_config.quant_config
         held = dict(_held(model))
@@ -82,6 +88,7 @@ class MixprecModelLoader(DefaultModelLoader):
             world_size=_world(),
             layers=layers,
             held_bytes=sum(held.values()),
+            grown_bytes=max(memory_in_use() - before, 0),
             refused=_refused(config),
         )
         write_account(self._state, account)

@@ -1,0 +1,17 @@
+"""Sessions of mixprec; each theme has its module in ``noxfiles/``.
+
+``python3 -m nox`` runs the tests, ``python3 -m nox -s demo`` the main job, ``python3 -m nox -l`` lists the rest.
+"""
+
+import nox
+
+from noxfiles.demo import demo
+from noxfiles.engines import engine
+from noxfiles.quality import lint, typecheck, unit
+
+__all__ = ["demo", "engine", "lint", "typecheck", "unit"]
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "typecheck", "unit"]
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False

@@ -1,0 +1,1 @@
+"""nox sessions by theme, and the matrix cells as data."""

@@ -1,0 +1,33 @@
+"""Style, types and the tests that need no engine."""
+
+from __future__ import annotations
+
+__all__ = ["lint", "typecheck", "unit"]
+
+import nox
+
+TORCH = "torch==2.13.0"  # the CPU build, where pip is set up for it
+UNIT = ("pytest>=8", "hypothesis>=6", "numpy", "transformers>=5,<6", "safetensors")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.install("ruff==0.17.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """mypy, strict, on both packages."""
+    session.install("mypy==2.4.1", "types-PyYAML", "-e", ".")
+    session.run("mypy")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Tests without an engine; torch is there so that packing and kernels are tested too."""
+    session.install(TORCH)
+    session.install(*UNIT, "-e", ".")
+    session.run("pytest", "-m", "not engine and not checkpoints", *session.posargs)
