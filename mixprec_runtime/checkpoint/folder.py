@@ -82,7 +82,8 @@ def _tensors(path: Path) -> dict[str, TensorHeader]:
             raise PickledCheckpoint(
                 path,
                 f"holds its weights as pickles ({', '.join(pickles[:3])}); reading one can run any code",
-                "convert it once, where you trust it: AutoModelForCausalLM.from_pretrained(...).save_pretrained("
+                "convert it once, where you trust it: "
+                "AutoModelForCausalLM.from_pretrained(...).save_pretrained("
                 "..., safe_serialization=True)",
             )
         raise CheckpointError(path, "holds no *.safetensors file")
@@ -106,7 +107,8 @@ def _indexed(path: Path) -> dict[str, TensorHeader]:
         first = missing[0]
         raise CheckpointError(
             path / INDEX,
-            f"promises {len(missing)} tensors that its files do not hold, first {first!r} in {weight_map[first]}",
+            f"promises {len(missing)} tensors that its files do not hold, first {first!r} in "
+            f"{weight_map[first]}",
             "fetch the folder again: index and files are of different states",
         )
     for file, found in headers.items():

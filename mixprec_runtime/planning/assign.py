@@ -78,7 +78,10 @@ def _idle(rule: Rule, matched: int) -> Finding:
         return Finding(
             code="MP621",
             severity=Severity.WARNING,
-            summary=f"{rule.mark}: this rule decides nothing; earlier rules or ignore take all {matched} matches",
+            summary=(
+                f"{rule.mark}: this rule decides nothing; earlier rules or ignore take all {matched} "
+                "matches"
+            ),
             cause="The first rule that matches a module wins.",
             evidence=rule.targets,
             remedy=Remedy(text="Move the rule up, or take it out."),
@@ -100,7 +103,10 @@ def _unmatched(rule: Rule, targets: tuple[str, ...], summary: str) -> Finding:
         code="MP620",
         severity=Severity.ERROR,
         summary=summary,
-        cause="A rule without effect is a mistake more often than not, and would serve another mixture silently.",
+        cause=(
+            "A rule without effect is a mistake more often than not, and would serve another mixture "
+            "silently."
+        ),
         evidence=targets,
         remedy=Remedy(text=hint),
     )
@@ -114,7 +120,10 @@ def _split(unit: Unit, assigned: Mapping[str, Assignment]) -> Finding:
         code="MP622",
         severity=Severity.ERROR,
         summary=f"the parts of {unit.name} come from different sources",
-        cause="An engine keeps these modules in one fused parameter with one format, so they have one source.",
+        cause=(
+            "An engine keeps these modules in one fused parameter with one format, so they have one "
+            "source."
+        ),
         evidence=evidence,
         remedy=Remedy(
             text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."

@@ -201,7 +201,10 @@ def _grouped(mix: Mix, faults: list[_Fault]) -> list[Finding]:
             Finding(
                 code=code,
                 severity=Severity.ERROR,
-                summary=f"{mix.source(source).mark}: {_SUMMARIES[code].format(source=source)} ({len(members)})",
+                summary=(
+                    f"{mix.source(source).mark}: {_SUMMARIES[code].format(source=source)} "
+                    f"({len(members)})"
+                ),
                 evidence=tuple(evidence),
                 remedy=Remedy(text=_REMEDIES[code]),
             )
