@@ -13,7 +13,7 @@ import torch
 
 from mixprec_runtime.packing.grids import MAX_CODE, CodedLinear, Grid
 
-_BLOCK = 128  # inputs whose errors are gathered before they are passed on to all later ones
+_BLOCK = 32  # inputs whose errors are gathered before they are passed on to all later ones
 
 
 def hessian(activations: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def compensate(weight: torch.Tensor, grid: Grid, second_moments: torch.Tensor, *
     for start in range(0, remaining.shape[0], _BLOCK):
         stop = min(start + _BLOCK, remaining.shape[0])
         errors = _round_block(remaining, codes, scales, zeros, factor, start, stop)
-        remaining[stop:] -= factor[start:stop, stop:].t() @ errors
+        remaining[stop:].addmm_(factor[start:stop, stop:].t(), errors, alpha=-1)
     return CodedLinear(codes=codes.t()[:, back].to(torch.uint8).contiguous(), grid=grid)
 
 
@@ -67,17 +67,20 @@ def _round_block(
         codes[position] = code
         error = (column - (code - zeros[position]) * scales[position]) / factor[position, position]
         errors[position - start] = error
-        remaining[position + 1 : stop] -= torch.outer(factor[position, position + 1 : stop], error)
+        remaining[position + 1 : stop].addr_(factor[position, position + 1 : stop], error, alpha=-1)
     return errors
 
 
 def _inverse_factor(moments: torch.Tensor) -> torch.Tensor:
-    """The upper Cholesky factor of the inverse, float32; more damping where rounding made the matrix indefinite."""
-    exact = moments.to(torch.float64)
-    for _ in range(8):
-        lower, failed = torch.linalg.cholesky_ex(exact)
+    """The upper triangular ``U`` with ``U^T U`` the inverse of ``moments``; float64 where float32 is not enough.
+
+    Reversed in both directions, ``moments`` has the Cholesky factor ``L``; reversed back, ``L`` is an upper ``R``
+    with ``R R^T = moments``, and ``U`` is the inverse of ``R``: one factorization and no inverse of the whole.
+    """
+    for precision in (torch.float32, torch.float64):
+        lower, failed = torch.linalg.cholesky_ex(moments.to(precision).flip(0, 1))
         if not int(failed):
-            inverse = torch.cholesky_inverse(lower)
-            return torch.linalg.cholesky(inverse, upper=True).to(torch.float32).contiguous()
-        exact.diagonal().add_(0.1 * float(exact.diagonal().mean()))
-    raise ArithmeticError("the Hessian of a layer has no Cholesky factor: its activations are not finite")
+            unit = torch.eye(lower.shape[0], dtype=precision)
+            inverse = torch.linalg.solve_triangular(lower, unit, upper=False)
+            return inverse.flip(0, 1).to(torch.float32).contiguous()
+    raise ArithmeticError("the Hessian of a layer has no Cholesky factor: are its activations finite?")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_json", "write_checkpoint"]
+__all__ = ["copy_side_files", "read_json", "write_checkpoint", "write_json"]
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mixprec_runtime.packing.grids import CodedLinear
 
-_TOKENIZER_FILES = (
+_SIDE_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -54,13 +54,19 @@ def write_checkpoint(
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     config = read_json(base / "config.json")
     config["quantization_config"] = dict(quantization)
-    _write_json(out / "config.json", config)
+    write_json(out / "config.json", config)
     if side_file is not None:
-        _write_json(out / side_file, dict(quantization))
-    for name in _TOKENIZER_FILES:
+        write_json(out / side_file, dict(quantization))
+    copy_side_files(base, out)
+
+
+def copy_side_files(base: Path, out: Path) -> None:
+    """Copy the tokenizer and the generation defaults of ``base``, as far as it has them."""
+    for name in _SIDE_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, out / name)
 
 
-def _write_json(path: Path, document: Mapping[str, object]) -> None:
+def write_json(path: Path, document: Mapping[str, object]) -> None:
+    """Write a JSON file, indented, in the order of the keys."""
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
