@@ -12,9 +12,12 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixprec_runtime.demo.errors import DemoModelMissing
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig
 
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _ROPE_THETA = 100000.0
@@ -79,7 +82,7 @@ def make_base_model(out: Path) -> None:
     _save_tokenizer(gguf, out)
 
 
-def _plain_config(config: Any) -> dict[str, Any]:
+def _plain_config(config: LlamaConfig) -> dict[str, Any]:
     """config.json, with the keys under which older releases of transformers look for the same facts."""
     document: dict[str, Any] = json.loads(config.to_json_string())
     for key in ("quantization_config", "_name_or_path"):

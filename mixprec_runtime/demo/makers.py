@@ -1,6 +1,7 @@
 """Makers: from the base folder to one quantized checkpoint, by llm-compressor or by mixprec's own packers.
 
-Every maker takes the base folder and the folder to write; both are the caller's. They run in the quantizer's environment.
+Every maker takes the base folder and the folder to write; both are the caller's. They run in the
+quantizer's environment.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ __all__ = ["make_awq", "make_compressed", "make_gptq"]
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from mixprec_runtime.packing.awq import awq_quantization_config, awq_tensors
 from mixprec_runtime.demo.recipes import Int4Settings
+from mixprec_runtime.packing.awq import awq_quantization_config, awq_tensors
 from mixprec_runtime.packing.calibration import calibration_tokens, quantize_in_forward
 from mixprec_runtime.packing.compensation import compensate, hessian
 from mixprec_runtime.packing.folder import copy_side_files, read_json, write_checkpoint, write_json
 from mixprec_runtime.packing.gptq import gptq_quantization_config, gptq_tensors
 from mixprec_runtime.packing.grids import CodedLinear, Shrink, fit_grid
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Report = Callable[[str], None]
 
@@ -49,7 +53,7 @@ def make_awq(base: Path, out: Path, *, settings: Int4Settings, report: Report) -
 
 
 def make_compressed(base: Path, out: Path, *, scheme: str) -> None:
-    """Write a compressed-tensors checkpoint with llm-compressor: ``scheme`` is ``FP8_DYNAMIC`` or ``W8A8``, data-free."""
+    """Write a compressed-tensors checkpoint with llm-compressor, data-free; ``scheme``: ``FP8_DYNAMIC`` or ``W8A8``."""
     from llmcompressor import oneshot
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
@@ -84,13 +88,13 @@ def _calibrate(base: Path, settings: Int4Settings, *, symmetric: bool, report: R
     return dict(quantize_in_forward(_load(base, torch.float32), tokens, quantizer, report=report))
 
 
-def _load(base: Path, dtype: torch.dtype) -> Any:
+def _load(base: Path, dtype: torch.dtype) -> PreTrainedModel:
     from transformers import LlamaForCausalLM
 
     return LlamaForCausalLM.from_pretrained(base, dtype=dtype)
 
 
-def _tokenizer(base: Path) -> Any:
+def _tokenizer(base: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(base)

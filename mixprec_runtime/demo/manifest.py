@@ -1,4 +1,4 @@
-"""The manifest of a made checkpoint: a file in its folder that says by which recipe, with which tools, how long it took.
+"""The manifest of a made checkpoint: a file in its folder that names recipe, tools and seconds.
 
 It is written last, before the folder gets its name; a folder without a manifest, or with another recipe's digest, or
 with a file of another size than the manifest says, is not a made checkpoint. Imports no torch.

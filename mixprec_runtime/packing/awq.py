@@ -29,7 +29,7 @@ def awq_tensors(linear: CodedLinear) -> dict[str, torch.Tensor]:
 
 
 def awq_quantization_config(*, group_size: int) -> dict[str, object]:
-    """``quantization_config`` of config.json, with the keys that AutoAWQ's ``AwqConfig.to_transformers_dict`` writes."""
+    """``quantization_config`` of config.json, with the keys of AutoAWQ's ``AwqConfig.to_transformers_dict``."""
     return {
         "quant_method": "awq",
         "bits": 4,

@@ -12,11 +12,14 @@ __all__ = ["Quantizer", "calibration_text", "calibration_tokens", "quantize_in_f
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from mixprec_runtime.packing.grids import CodedLinear, Grid
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Quantizer = Callable[[torch.Tensor, torch.Tensor], CodedLinear]
 """From weight ``[out, in]`` and inputs ``[tokens, in]`` to the quantized layer."""
@@ -28,7 +31,7 @@ def calibration_text() -> str:
     return "\n".join(topics[name] for name in sorted(topics))
 
 
-def calibration_tokens(tokenizer: Any, *, sequences: int, length: int) -> torch.Tensor:
+def calibration_tokens(tokenizer: PreTrainedTokenizerBase, *, sequences: int, length: int) -> torch.Tensor:
     """Token ids ``[sequences, length]`` spread evenly over the calibration text."""
     ids = torch.tensor(tokenizer(calibration_text(), add_special_tokens=False)["input_ids"], dtype=torch.int64)
     if len(ids) < sequences * length:
@@ -48,7 +51,7 @@ def shared_input_groups(names: Sequence[str]) -> list[list[str]]:
 
 
 def quantize_in_forward(
-    model: Any,
+    model: PreTrainedModel,
     tokens: torch.Tensor,
     quantizer: Quantizer,
     *,
@@ -60,9 +63,7 @@ def quantize_in_forward(
     the dequantized weights. The embeddings and the output head are not touched. ``tokens`` is ``[sequences, length]``.
     """
     linears = {
-        f"model.{name}": module
-        for name, module in model.model.named_modules()
-        if isinstance(module, torch.nn.Linear)
+        f"model.{name}": module for name, module in model.model.named_modules() if isinstance(module, torch.nn.Linear)
     }
     coded: dict[str, CodedLinear] = {}
     groups = shared_input_groups(list(linears))
@@ -81,16 +82,16 @@ def quantize_in_forward(
 
 def _group_hook(
     group: Sequence[str],
-    linears: Mapping[str, Any],
+    linears: Mapping[str, torch.nn.Linear],
     quantizer: Quantizer,
     coded: dict[str, CodedLinear],
     report: Callable[[str], None],
     *,
     total: int,
-) -> Callable[[Any, tuple[torch.Tensor, ...]], None]:
+) -> Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], None]:
     """A pre-forward hook for the first module of a group: quantizes all of them from its input."""
 
-    def quantize(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+    def quantize(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         activations = inputs[0].reshape(-1, inputs[0].shape[-1]).to(torch.float32)
         rows = [linears[name].weight.shape[0] for name in group]
         stacked = torch.cat([linears[name].weight.to(torch.float32) for name in group])

@@ -1,6 +1,7 @@
 """The AutoGPTQ layout of a 4-bit linear layer, and the configuration that announces it.
 
-Tensors of a layer with ``in`` inputs and ``out`` outputs (AutoGPTQ, ``auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py``):
+Tensors of a layer with ``in`` inputs and ``out`` outputs (AutoGPTQ,
+``auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py``):
 
 * ``qweight`` int32 ``[in / 8, out]``: eight codes of neighbouring inputs a word, the first in the lowest bits;
 * ``qzeros`` int32 ``[groups, out / 8]``: zero points *minus one* (format ``gptq``, "v1"), same order along the outputs;

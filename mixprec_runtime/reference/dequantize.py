@@ -5,7 +5,8 @@ Each decoder takes a layer's tensors by the last part of their names and gives `
 
 * GPTQ: AutoGPTQ, ``auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py``, ``QuantLinear.forward``;
 * AWQ: AutoAWQ, ``awq/utils/packing_utils.py``, ``unpack_awq`` and ``reverse_awq_order``;
-* channel-wise INT8 and FP8: compressed-tensors, ``compressed_tensors/quantization/lifecycle/forward.py``, ``dequantize``.
+* channel-wise INT8 and FP8: compressed-tensors, ``dequantize`` of
+  ``compressed_tensors/quantization/lifecycle/forward.py``.
 """
 
 from __future__ import annotations

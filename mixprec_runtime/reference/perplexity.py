@@ -13,9 +13,12 @@ __all__ = ["Perplexity", "Window", "measure", "windows"]
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ def windows(tokens: Sequence[int], *, length: int, stride: int | None = None) ->
     return tuple(cut)
 
 
-def measure(model: Any, cut: Sequence[Window]) -> Perplexity:
+def measure(model: PreTrainedModel, cut: Sequence[Window]) -> Perplexity:
     """The perplexity of a transformers causal language model, computed in the model's own type."""
     nats = 0.0
     for window in cut:

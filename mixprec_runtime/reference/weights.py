@@ -7,13 +7,16 @@ __all__ = ["float32_mixture", "float32_model", "float32_weights"]
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 
 from mixprec_runtime.reference.dequantize import DECODERS, Decoder
 from mixprec_runtime.reference.errors import IncompleteLayer, UnknownLayout, UnsafePath
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 _BY_LAYOUT = {decoder.layout: decoder for decoder in DECODERS}
 _LAYER_PARTS = frozenset().union(*(decoder.parts for decoder in DECODERS)) | {"bias"}
@@ -40,7 +43,7 @@ def float32_mixture(base: Path, sources: Mapping[str, Path]) -> dict[str, torch.
     return state
 
 
-def float32_model(config_folder: Path, state: Mapping[str, torch.Tensor]) -> Any:
+def float32_model(config_folder: Path, state: Mapping[str, torch.Tensor]) -> LlamaForCausalLM:
     """A transformers Llama in float32 with these weights; its configuration is that of ``config_folder``.
 
     Every parameter must be in ``state``, but for an output head that is tied to the embeddings.
