@@ -35,7 +35,8 @@ class Conditions:
     def __init__(self, sources: Sources, names: Names) -> None:
         self._sources = sources
         self._names = names
-        self._open: set[int] = set()
+        self._open: set[int] = set()  # imports being judged
+        self._flags: set[tuple[str, str]] = set()  # flags being followed
 
     def judge(self, guard: Guard, parsed: ParsedModule) -> Truth:
         """Whether the branch runs."""
@@ -160,18 +161,26 @@ class Conditions:
         """A module-level flag such as ``VLLM_AVAILABLE``, when what it is set to can be followed."""
         if name == "TYPE_CHECKING":
             return Truth.NO
-        values = []
+        key = (parsed.name, name)
+        if key in self._flags:  # `if FLAG: FLAG = ...`
+            return Truth.UNKNOWN
+        self._flags.add(key)
+        try:
+            return self._value_of(name, parsed)
+        finally:
+            self._flags.discard(key)
+
+    def _value_of(self, name: str, parsed: ParsedModule) -> Truth:
+        """The truth value of the last binding of a flag that runs."""
         for binding in reversed(parsed.by_name.get(name, ())):
             runs = every(self.judge(guard, parsed) for guard in binding.guards)
             if runs is Truth.NO:
                 continue
-            constant = isinstance(binding.value, ast.Constant) and isinstance(binding.value.value, bool)
-            if not constant or runs is Truth.UNKNOWN:
-                return Truth.UNKNOWN
-            assert isinstance(binding.value, ast.Constant)  # noqa: S101  seen above
-            values.append(Truth.of(bool(binding.value.value)))
-            break
-        return values[0] if values else Truth.UNKNOWN
+            value = binding.value
+            if runs is Truth.YES and isinstance(value, ast.Constant) and isinstance(value.value, bool):
+                return Truth.of(value.value)
+            return Truth.UNKNOWN
+        return Truth.UNKNOWN
 
     def _compare(self, test: ast.Compare, parsed: ParsedModule) -> Truth:
         left, right = parsed.text(test.left), test.comparators[0]

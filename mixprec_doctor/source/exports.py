@@ -69,7 +69,8 @@ class Exports:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self._answers: dict[tuple[str, str], Origin] = {}
-        self._open: set[tuple[str, str]] = set()
+        self._open: set[tuple[str, str]] = set()  # questions being answered
+        self._cut = False  # whether a circle was cut since the outermost of them
         self.conditions = Conditions(sources, self)
 
     def look_up(self, module: str, name: str) -> Origin:
@@ -78,13 +79,17 @@ class Exports:
         if key in self._answers:
             return self._answers[key]
         if key in self._open or len(self._open) > _LONGEST_CHAIN:
+            self._cut = True
             return Unbound(fault=f"{module}.{name} is imported in a circle")
         self._open.add(key)
         try:
             answer = self._look_up(module, name)
         finally:
             self._open.discard(key)
-        self._answers[key] = answer
+        # A "no" from inside a circle that was cut holds for that question only, not for one asked elsewhere.
+        if not (self._cut and self._open and isinstance(answer, Unbound)):
+            self._answers[key] = answer
+        self._cut = self._cut and bool(self._open)
         return answer
 
     def _look_up(self, module: str, name: str) -> Origin:
@@ -280,6 +285,8 @@ class Exports:
                 for alias in node.names:
                     if (alias.asname or alias.name) == name and (base := parsed.absolute(node)) is not None:
                         return self._as_lazy(self.look_up(base, alias.name), parsed)
+        if any(isinstance(node, ast.Constant) and node.value == name for node in ast.walk(getter)):
+            return Outside(module=parsed.name, name=name, how=How.LAZY, chain=(parsed.name,))  # made on demand
         return None
 
     def _as_lazy(self, answer: Origin, parsed: ParsedModule) -> Origin:

@@ -91,6 +91,20 @@ def test_a_flag_set_by_the_try_is_followed(fake: FakeEnvironment) -> None:
     assert isinstance(fake.exports().look_up("p", "A"), Standin)
 
 
+def test_a_flag_that_depends_on_itself_stays_open(fake: FakeEnvironment) -> None:
+    fake.write("p/__init__.py", "OK = probe()\nif OK:\n OK = probe()\n if OK:\n  OK = True\nif OK:\n class A: ...")
+    assert found(fake, "p", "A").condition == "OK"
+
+
+def test_what_a_getattr_makes_on_demand_is_there(fake: FakeEnvironment) -> None:
+    fake.write("p/q.py", "def __getattr__(name):\n if name == 'A': return make()\n raise AttributeError")
+    fake.write("p/__init__.py", "from .q import A")
+    origin = fake.exports().look_up("p", "A")
+    assert isinstance(origin, Outside)
+    assert origin.how is How.LAZY
+    assert isinstance(fake.exports().look_up("p.q", "B"), Unbound)
+
+
 def test_platform_conditions_are_reported_with_their_text(fake: FakeEnvironment) -> None:
     fake.write("p/__init__.py", "from .u import is_cuda\nif is_cuda():\n    from .q import A")
     fake.write("p/u.py", "def is_cuda(): return True")
@@ -135,6 +149,15 @@ def test_a_circle_ends(fake: FakeEnvironment) -> None:
     fake.write("p/__init__.py", "from .q import A")
     fake.write("p/q.py", "from p import A")
     assert isinstance(fake.exports().look_up("p", "A"), Unbound)
+
+
+def test_a_circle_does_not_spoil_what_is_asked_next(fake: FakeEnvironment) -> None:
+    fake.write("p/__init__.py", "from .q import A\nclass A: ...\nfrom .q import B")
+    fake.write("p/q.py", "from p import A\nfrom p.r import *")
+    fake.write("p/r.py", "from p import A\nclass B: ...")
+    exports = fake.exports()
+    assert isinstance(exports.look_up("p.r", "A"), Found)
+    assert [type(exports.look_up(module, "A")) for module in ("p", "p.q", "p.r")] == [Found, Found, Found]
 
 
 def test_compiled_and_library_modules_are_outside(fake: FakeEnvironment) -> None:
