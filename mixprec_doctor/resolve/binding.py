@@ -49,7 +49,9 @@ def _reads_config(found: Found, exports: Exports) -> bool:
     parsed = exports.sources.module(found.module)
     if parsed is None or not isinstance(found.node, ast.ClassDef):
         return False
-    for each, _ in base_classes(found.node, parsed, exports):
+    own = find_method(found.node, "from_config")
+    lineage = [(found.node, parsed)] if own else base_classes(found.node, parsed, exports)
+    for each, _ in lineage:
         door = find_method(each, "from_config")
         if door is not None:
             marks = {getattr(mark, "id", getattr(mark, "attr", "")) for mark in door.decorator_list}

@@ -87,6 +87,8 @@ def resolve_expression(node: ast.expr, parsed: ParsedModule, exports: Exports) -
 
 def _constructor(node: ast.ClassDef, parsed: ParsedModule, exports: Exports) -> tuple[Parameter, ...]:
     """Python's own order: the nearest class that has ``__init__``, generated or written, decides."""
+    if (own := find_method(node, "__init__")) is not None:  # no need to read what it inherits from
+        return _signature(own, parsed, bound=True)
     lineage = base_classes(node, parsed, exports)
     for index, (each, home) in enumerate(lineage):
         written = find_method(each, "__init__")
