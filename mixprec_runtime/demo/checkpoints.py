@@ -12,6 +12,7 @@ __all__ = ["DemoCheckpoints", "cache_folder", "current_checkpoints", "demo_check
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -27,6 +28,7 @@ from mixprec_runtime.demo.recipes import RECIPES
 
 Report = Callable[[str], None]
 _KEPT_LINES = 40
+_PROGRESS_BAR = re.compile(r"\d%\|")  # of tqdm, redrawn many times on a terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,7 @@ def _builder_environment(importable: Path) -> dict[str, str]:
         "TRANSFORMERS_VERBOSITY": "error",
         "LLM_COMPRESSOR_LOG_DISABLED": "true",
         "PYTHONWARNINGS": "ignore",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin for each other take minutes where other work runs too
     }
     return {**os.environ, **quiet, "PYTHONPATH": str(importable)}
 
@@ -128,7 +131,7 @@ def _stream(command: Sequence[str], environment: Mapping[str, str], report: Repo
     ) as child:
         try:
             for line in child.stdout or ():
-                if text := line.rstrip():
+                if (text := line.rstrip()) and not _PROGRESS_BAR.search(text):
                     kept.append(text)
                     report(text)
         except BaseException:  # an interrupt: the builder must not outlive it

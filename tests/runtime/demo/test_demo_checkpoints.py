@@ -122,7 +122,9 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_the_builder(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    code = f"import os,time; open({str(pid_file)!r},'w').write(str(os.getpid())); print('up',flush=True); time.sleep(60)"
+    code = (
+        f"import os,time; open({str(pid_file)!r},'w').write(str(os.getpid())); print('up',flush=True); time.sleep(60)"
+    )
 
     def interrupt(_line: str) -> None:
         raise KeyboardInterrupt
@@ -187,7 +189,12 @@ def test_every_pin_is_exact_and_torch_comes_first() -> None:
 def test_the_import_folder_holds_the_two_packages_alone() -> None:
     with import_folder() as folder:
         assert sorted(path.name for path in folder.iterdir()) == ["mixprec_doctor", "mixprec_runtime"]
-        command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import mixprec_runtime"]
+        command = [
+            sys.executable,
+            "-I",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(folder)!r}); import mixprec_runtime",
+        ]
         subprocess.run(command, check=True)
 
 

@@ -45,9 +45,7 @@ def test_scales_are_the_same_number_in_float16_and_bfloat16(exponent: float, see
 def test_clipping_never_raises_the_weighted_error() -> None:
     weight, importance = random_weight(16, 128, 1), random_weight(1, 128, 2)[0].square()
     full = fit_grid(weight, group_size=64, symmetric=False)
-    clipped = fit_grid(
-        weight, group_size=64, symmetric=False, importance=importance, shrink=Shrink(steps=6, floor=0.7)
-    )
+    clipped = fit_grid(weight, group_size=64, symmetric=False, importance=importance, shrink=Shrink(steps=6, floor=0.7))
 
     def lost(grid: object) -> torch.Tensor:
         return ((encode(weight, grid).dequantized() - weight).square() * importance).reshape(16, 2, 64).sum(-1)

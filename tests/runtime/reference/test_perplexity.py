@@ -19,7 +19,9 @@ from mixprec_runtime.reference.perplexity import measure, windows  # noqa: E402
 def test_overlapping_windows_score_every_token_but_the_first_once(count: int, length: int, data: st.DataObject) -> None:
     stride = data.draw(st.integers(1, length - 1))
     tokens = list(range(count))
-    scored = [token for window in windows(tokens, length=length, stride=stride) for token in window.tokens[window.first :]]
+    scored = [
+        token for window in windows(tokens, length=length, stride=stride) for token in window.tokens[window.first :]
+    ]
     assert scored == tokens[1:]
 
 
