@@ -17,8 +17,8 @@ from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Resolution
-from mixprec_doctor.resolve.engine import EngineSource
-from mixprec_doctor.resolve.layout import LAYOUTS, find_layout
+from mixprec_doctor.resolving.engine import EngineSource
+from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 from mixprec_doctor.source.sources import Sources
 
 

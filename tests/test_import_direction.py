@@ -24,7 +24,7 @@ LAYERS = (
     ("records",),
     ("environment", "machine"),
     ("source",),
-    ("resolve",),
+    ("resolving",),
     ("checks",),
     ("examination",),
     ("reports",),

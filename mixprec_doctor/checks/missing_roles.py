@@ -10,7 +10,7 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import Role
-from mixprec_doctor.resolve.layout import find_layout
+from mixprec_doctor.resolving.layout import find_layout
 
 # Without these no mixture is served at all; every other role is about one format.
 NEEDED: frozenset[Role] = frozenset({

@@ -22,8 +22,8 @@ from mixprec_doctor.reports.resolutions import (
     roles_document,
     symbols_document,
 )
-from mixprec_doctor.resolve.engine import EngineSource, open_engine
-from mixprec_doctor.resolve.layout import LAYOUTS
+from mixprec_doctor.resolving.engine import EngineSource, open_engine
+from mixprec_doctor.resolving.layout import LAYOUTS
 
 _ENGINES = tuple(layout.engine for layout in LAYOUTS)
 

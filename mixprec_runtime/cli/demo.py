@@ -39,7 +39,7 @@ def demo(ctx: click.Context, rebuild: bool, verbose: bool) -> None:
     began = time.monotonic()
     root = cache_folder()
     _title("1. Five checkpoints of one model")
-    checkpoints = demo_checkpoints(root / "demo", rebuild=rebuild, report=lambda line: click.echo(f"  {line}", err=True))
+    checkpoints = demo_checkpoints(root, rebuild=rebuild, report=lambda line: click.echo(f"  {line}", err=True))
     for name in ("base", "gptq", "awq", "int8", "fp8"):
         click.echo(f"  {name:5} {getattr(checkpoints, name)}")
     _title("2. mixprec doctor")
@@ -85,7 +85,10 @@ def _title(text: str) -> None:
 
 def _doctor() -> str:
     """The static report on the environment that runs this."""
-    from mixprec_doctor import examine
-    from mixprec_doctor.reports.text import render_text
+    import sys
 
-    return render_text(examine())
+    from mixprec_doctor import examine
+    from mixprec_doctor.reports.page import page_for
+    from mixprec_doctor.reports.text import render
+
+    return render(examine(), page_for(sys.stdout))

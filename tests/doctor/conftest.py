@@ -12,8 +12,8 @@ from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Accelerator, Machine
-from mixprec_doctor.resolve.engine import EngineSource
-from mixprec_doctor.resolve.layout import find_layout
+from mixprec_doctor.resolving.engine import EngineSource
+from mixprec_doctor.resolving.layout import find_layout
 from mixprec_doctor.source import Exports, Sources
 
 LAPTOP = Machine(

@@ -12,7 +12,7 @@ from mixprec_doctor.cli.resolve import NotInstalled
 from mixprec_doctor.environment.target import NoSuchTarget, UnreadableEnvironment
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.reports import UnknownFormat
-from mixprec_doctor.resolve.layout import UnknownEngine
+from mixprec_doctor.resolving.layout import UnknownEngine
 from mixprec_doctor.source.module import UnparsableModule
 
 ERRORS: tuple[MixprecError, ...] = (

@@ -6,7 +6,7 @@ import pytest
 
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, LINEAR_METHOD_ROLES, Role
-from mixprec_doctor.resolve.layout import LAYOUTS, UnknownEngine, find_layout
+from mixprec_doctor.resolving.layout import LAYOUTS, UnknownEngine, find_layout
 from tests.doctor.conftest import FakeEnvironment
 from tests.doctor.engines import SGLANG, VLLM
 

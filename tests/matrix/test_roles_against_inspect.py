@@ -12,7 +12,7 @@ import pytest
 
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.records.resolution import Status
-from mixprec_doctor.resolve import open_engine
+from mixprec_doctor.resolving import open_engine
 
 pytestmark = pytest.mark.engine
 

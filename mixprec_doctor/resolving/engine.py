@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.resolution import Resolution, SymbolResolution
 from mixprec_doctor.records.role import Role
-from mixprec_doctor.resolve.layout import Layout, find_layout
-from mixprec_doctor.resolve.roles import RoleResolver
-from mixprec_doctor.resolve.symbols import search_symbol
+from mixprec_doctor.resolving.layout import Layout, find_layout
+from mixprec_doctor.resolving.roles import RoleResolver
+from mixprec_doctor.resolving.symbols import search_symbol
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 

@@ -10,11 +10,11 @@ from functools import cached_property
 
 from mixprec_doctor.records.resolution import Attempt, How, Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, LINEAR_METHOD_ROLES, Role
-from mixprec_doctor.resolve.binding import bind
-from mixprec_doctor.resolve.layout import Layout, Usual
-from mixprec_doctor.resolve.registry import registered_classes
-from mixprec_doctor.resolve.shapes import config_named, direct_base, linear_methods_of
-from mixprec_doctor.resolve.symbols import find_definitions, find_elsewhere, scoped_paths, within
+from mixprec_doctor.resolving.binding import bind
+from mixprec_doctor.resolving.layout import Layout, Usual
+from mixprec_doctor.resolving.registry import registered_classes
+from mixprec_doctor.resolving.shapes import config_named, direct_base, linear_methods_of
+from mixprec_doctor.resolving.symbols import find_definitions, find_elsewhere, scoped_paths, within
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from mixprec_doctor.records.resolution import Definition, How, Importable, SymbolResolution
-from mixprec_doctor.resolve.layout import Layout
+from mixprec_doctor.resolving.layout import Layout
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree

@@ -7,7 +7,7 @@ __all__ = ["config_named", "direct_base", "linear_methods_of"]
 import ast
 from collections.abc import Iterable, Iterator
 
-from mixprec_doctor.resolve.symbols import module_of
+from mixprec_doctor.resolving.symbols import module_of
 from mixprec_doctor.source.constructors import base_classes, find_method, resolve_expression
 from mixprec_doctor.source.exports import Exports, Found
 from mixprec_doctor.source.tree import Tree

@@ -1,0 +1,108 @@
+"""A real ``mixprec launch`` in a process of its own, and a look at what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixprec_runtime.launching.server import free_port, healthy
+
+START_SECONDS = 400
+MARK = "MIXPREC_TEST_MARK"
+
+
+@dataclass(kw_only=True)
+class Launched:
+    """A launch: its process, its port, and the mark that all its descendants carry in their environment."""
+
+    process: subprocess.Popen[str]
+    port: int
+    mark: str
+    output: Path
+    model: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def text(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    def wait_until_healthy(self) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            assert self.process.poll() is None, f"the launch ended with {self.process.returncode}:\n{self.text()}"
+            if healthy(self.url):
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"no health after {START_SECONDS} s:\n{self.text()}")
+
+    def wait_for_text(self, text: str) -> None:
+        until = time.monotonic() + START_SECONDS
+        while text not in self.text():
+            assert self.process.poll() is None, f"the launch ended before {text!r}:\n{self.text()}"
+            assert time.monotonic() < until, f"{text!r} never came:\n{self.text()}"
+            time.sleep(0.1)
+
+    def complete(self, prompt: str, tokens: int, **more: object) -> dict[str, object]:
+        body = {"model": self.model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, **more}
+        request = urllib.request.Request(  # noqa: S310  loopback
+            f"{self.url}/v1/completions",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            loaded: dict[str, object] = json.load(answer)
+        return loaded
+
+    def descendants(self) -> list[int]:
+        """Living processes that carry the mark."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes()
+                state = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if f"{MARK}={self.mark}".encode() in environment and state != "Z":
+                found.append(int(entry.name))
+        return found
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send the signal a user would, and wait for the launcher's own end."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+
+def start(mix: Path, folder: Path, *, port: int | None = None, quiet: bool = True) -> Launched:
+    """Start ``mixprec launch`` on a mix file; its output goes to a file in ``folder``."""
+    port = port or free_port(0)
+    mark = uuid.uuid4().hex
+    output = folder / f"launch-{mark[:8]}.txt"
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        MARK: mark,
+    }
+    words = [sys.executable, "-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), str(mix)]
+    with output.open("w", encoding="utf-8") as stream:
+        process = subprocess.Popen(
+            [*words, "--", "--port", str(port)],
+            env=environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    return Launched(process=process, port=port, mark=mark, output=output, model=mix.stem)

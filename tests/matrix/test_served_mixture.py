@@ -1,0 +1,140 @@
+"""A mixture of five checkpoints, served by the real engine through ``mixprec launch``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixprec_runtime.demo.checkpoints import DemoCheckpoints
+from mixprec_runtime.demo.mixture import mix_text
+from mixprec_runtime.mixfile.read import read_mix
+from mixprec_runtime.planning.planner import make_plan
+from tests.matrix.launches import Launched, start
+
+pytestmark = pytest.mark.engine
+
+PROMPTS = ("The capital of France is", "Water is made of two elements, hydrogen and", "The opposite of hot is")
+EXPECTED = ("Paris", "oxygen", "cold")
+TOKENS = 24
+TEXT = (
+    "Licensed under the Apache License, Version 2.0, you may not use this file except in compliance with the "
+    "License. Unless required by applicable law or agreed to in writing, software distributed under the License is "
+    "distributed on an as is basis, without warranties or conditions of any kind. A language model assigns a "
+    "probability to every next word of a text, and a good one is rarely surprised. The old lighthouse keeper climbed "
+    "the stairs every evening, lit the lamp, and wrote down the names of the ships that passed before midnight."
+)
+TOLERANCE = 0.12
+"""Mean |log-probability - reference| per token.
+
+The reference computes the same weights in float32. The engine rounds activations to BF16 (0.03 alone, for a whole
+BF16 model) and, in the INT8 layers, to 8 bits per token (0.12 for a whole W8A8 model); INT8 serves the attention
+here, a fifth of the weights. A wrong zero point, group or scale anywhere moves the mean above 1.
+"""
+
+
+@pytest.fixture(scope="module")
+def mix(demo: DemoCheckpoints, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("mix") / "five.yaml"
+    file.write_text(mix_text(demo, port=8000), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def served(mix: Path) -> Iterator[Launched]:
+    launched = start(mix, mix.parent)
+    try:
+        launched.wait_until_healthy()
+        yield launched
+    finally:
+        launched.process.send_signal(signal.SIGKILL) if launched.process.poll() is None else None
+
+
+@pytest.fixture(scope="module")
+def reference(mix: Path) -> Any:
+    """The mixture in float32: every layer dequantized from the checkpoint that the plan takes it from."""
+    from mixprec_runtime.reference.weights import float32_mixture, float32_model
+
+    plan = make_plan(read_mix(mix))
+    base = plan.sources["model"].path
+    sources = {layer.layer: plan.sources[layer.source].path for layer in plan.layers if layer.source != "model"}
+    return float32_model(base, float32_mixture(base, sources))
+
+
+def greedy(launched: Launched) -> list[str]:
+    answers = [launched.complete(prompt, TOKENS) for prompt in PROMPTS]
+    return [answer["choices"][0]["text"] for answer in answers]  # type: ignore[index]
+
+
+def log_probabilities(launched: Launched) -> tuple[list[int], list[float]]:
+    """Token ids of TEXT and the engine's log-probability of each but the first."""
+    answer: Any = launched.complete(TEXT, 1, prompt_logprobs=0, return_token_ids=True)
+    choice = answer["choices"][0]
+    ids = choice["prompt_token_ids"]
+    entries = choice["prompt_logprobs"][1:]
+    return ids, [entry[str(token)]["logprob"] for entry, token in zip(entries, ids[1:], strict=True)]
+
+
+def test_log_probabilities_agree_with_the_float32_reference(
+    served: Launched, reference: Any, demo: DemoCheckpoints
+) -> None:
+    import torch
+
+    from mixprec_runtime.reference.weights import float32_model, float32_weights
+
+    ids, engine = log_probabilities(served)
+    assert len(ids) > 80
+    measured = torch.tensor(engine)
+    own = (measured - _reference_log_probabilities(reference, ids)).abs().mean().item()
+    unquantized = float32_model(demo.base, float32_weights(demo.base))
+    other = (measured - _reference_log_probabilities(unquantized, ids)).abs().mean().item()
+    print(f"mean |log-probability - reference|: own {own:.4f}, unquantized base {other:.4f}")
+    assert own < TOLERANCE
+    assert own < other / 2, "the engine is no nearer to the mixture than to the unquantized model"
+
+
+def _reference_log_probabilities(model: Any, ids: list[int]) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+        return logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+
+
+def test_the_account_says_that_every_parameter_was_filled_once(served: Launched, mix: Path) -> None:
+    text = served.text()
+    assert "each exactly once" in text
+    assert f"serving at {served.url}/v1" in text
+    for source in ("model", "gptq", "awq", "int8", "fp8"):
+        assert f"{source} " in text
+
+
+def test_greedy_text_is_sensible_and_the_same_after_a_second_start(served: Launched, mix: Path) -> None:
+    """Also: Ctrl-C and SIGTERM end the engine with its own code 0, and nothing keeps running."""
+    first = greedy(served)
+    for prompt, expected, text in zip(PROMPTS, EXPECTED, first, strict=True):
+        assert expected in text, f"{prompt!r} was continued with {text!r}"
+    assert len(served.descendants()) > 2  # the launcher, the server, and the engine's own processes
+    assert served.stop(signal.SIGINT) == 0, served.text()
+    assert served.descendants() == []
+
+    second = start(mix, mix.parent, quiet=False)
+    second.wait_until_healthy()
+    assert greedy(second) == first
+    assert second.stop(signal.SIGTERM) == 0, second.text()
+    assert second.descendants() == []
+
+
+def test_the_run_folder_holds_no_weights(served: Launched, mix: Path) -> None:
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.runfolder import RUN_FILE, run_folder_path
+
+    folder = run_folder_path(make_plan(read_mix(mix)), root=cache_folder() / "runs")
+    assert not list(folder.glob("*.safetensors"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["quantization_config"]["quant_method"] == "mixprec"
+    assert (folder / RUN_FILE).is_file()
