@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mixprec_doctor.records.environment import Environment, InstalledEngine
+from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.resolution import Resolution
@@ -29,13 +30,7 @@ class Patient:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(Explanation):
     """One known fault. The texts are shown by `mixprec explain` and make docs/reference/findings.md."""
 
-    code: str  # never renumbered, never reused
-    title: str
-    promise: str  # one line: what it says when it speaks
-    explanation: str
-    example: str
-    cure: str
     find: Callable[[Patient], Iterable[Finding]]

@@ -6,7 +6,7 @@ __all__ = ["findings_page", "render_explanation"]
 
 from collections.abc import Iterable
 
-from mixprec_doctor.checks.check import Check
+from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.reports.page import Page
 
 _HEAD = """# Findings
@@ -24,8 +24,8 @@ is never renumbered and never reused. This page is written from the checks by
 """
 
 
-def render_explanation(check: Check, page: Page) -> str:
-    """One check for the terminal."""
+def render_explanation(check: Explanation, page: Page) -> str:
+    """One code for the terminal."""
     lines = [f"{page.paint(check.code, 'bold')} {page.paint(check.title, 'bold')}", ""]
     lines += page.wrap(check.promise)
     for word, text in (("", check.explanation), ("Example: ", check.example), ("Cure: ", check.cure)):
@@ -33,11 +33,11 @@ def render_explanation(check: Check, page: Page) -> str:
     return "\n".join(lines) + "\n"
 
 
-def findings_page(checks: Iterable[Check]) -> str:
-    """docs/reference/findings.md, whole."""
+def findings_page(checks: Iterable[Explanation], *, head: str = _HEAD) -> str:
+    """A reference page, whole: docs/reference/findings.md unless another ``head`` is given."""
     entries = [
         f"\n## {check.code}: {check.title}\n\n{check.promise}\n\n{check.explanation}\n\n"
         f"**Example.** {check.example}\n\n**Cure.** {check.cure}\n"
         for check in checks
     ]
-    return _HEAD + "".join(entries)
+    return head + "".join(entries)

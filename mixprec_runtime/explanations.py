@@ -1,0 +1,146 @@
+"""What the codes of plans mean; `mixprec explain` and docs/reference/plan-findings.md show these texts."""
+
+from __future__ import annotations
+
+__all__ = ["EXPLANATIONS", "PAGE_HEAD"]
+
+from mixprec_doctor.records.explanation import Explanation
+
+PAGE_HEAD = """# Findings of plans
+
+One entry for each code that `mixprec plan` and `mixprec launch` can report; `mixprec explain CODE` shows the same text. This
+page is written by `python tests/runtime/write_plan_findings_page.py`, and a test keeps it in step.
+"""
+
+EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        code="MP610",
+        title="a checkpoint folder cannot be used",
+        promise="A folder that the mix names has no readable config or no usable weights.",
+        explanation=(
+            "A source is a folder with config.json and safetensors files. Something of it is missing, is no JSON, or the "
+            "index and the files do not agree."
+        ),
+        example="model.safetensors.index.json promises 12 tensors that its files do not hold.",
+        cure="Fetch or copy the folder again, whole; name the folder itself, not one above it.",
+    ),
+    Explanation(
+        code="MP611",
+        title="a safetensors file is broken",
+        promise="A file is shorter than its header says, or its header contradicts itself.",
+        explanation=(
+            "The header of a safetensors file says where each tensor lies. A file that was copied or downloaded in part "
+            "ends too early; engines notice that late, or read rubbish."
+        ),
+        example="model.safetensors is cut off: its tensors need 269060552 bytes, the file has 134217728.",
+        cure="Fetch or copy that file again, and compare its size or hash with the original's.",
+    ),
+    Explanation(
+        code="MP612",
+        title="weights are pickles",
+        promise="A folder has only *.bin or *.pt files, which mixprec never opens.",
+        explanation="Loading a pickle runs code that its author chose. mixprec reads safetensors and nothing else.",
+        example="The folder holds its weights as pickles (pytorch_model.bin).",
+        cure=(
+            "Convert it once, where you trust it: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW, "
+            "safe_serialization=True)."
+        ),
+    ),
+    Explanation(
+        code="MP613",
+        title="an index names a file outside its folder",
+        promise="model.safetensors.index.json names an absolute path or one with '..'.",
+        explanation="An index is data from whoever made the checkpoint; followed blindly it reads any file of yours.",
+        example="The index names '../../secrets.safetensors'.",
+        cure="Do not use this checkpoint before you know who made it and why.",
+    ),
+    Explanation(
+        code="MP614",
+        title="a source is another model",
+        promise="A source's config differs from the base's where shapes or the vocabulary depend on it.",
+        explanation=(
+            "All sources of a mixture are checkpoints of one model. A different number of layers, heads, hidden units or "
+            "tokens means a different model, even if some shapes agree."
+        ),
+        example="vocab_size: base 49152, source 32000.",
+        cure="Name a quantized checkpoint of the base model.",
+    ),
+    Explanation(
+        code="MP620",
+        title="a rule matches nothing",
+        promise="A rule, or one of its targets, names no module of the model.",
+        explanation=(
+            "A rule without effect is a mistake more often than not, and would serve another mixture than the one "
+            "meant. Names are those of the checkpoint (q_proj), not an engine's (qkv_proj); a regular expression matches "
+            "from the start of the name."
+        ),
+        example="targets: ['re:layers\\.0\\.'] matches nothing, since names start with 'model.'.",
+        cure="Compare with `mixprec plan --every-layer`; 're:.*layers\\.0\\.' would match.",
+    ),
+    Explanation(
+        code="MP621",
+        title="a rule never decides",
+        promise="Everything that a rule matches was taken by an earlier rule, or is ignored.",
+        explanation="The first rule that matches a module wins, and ignore comes before all rules.",
+        example="A rule for 'Linear' stands above one for 're:.*o_proj$'.",
+        cure="Put the narrower rule first, or take the other one out.",
+    ),
+    Explanation(
+        code="MP622",
+        title="a fused unit is split",
+        promise="Modules that an engine keeps in one parameter are taken from different sources.",
+        explanation=(
+            "Engines fuse q, k and v, and gate and up, into one parameter with one format, one set of scales and one kernel. "
+            "Its parts therefore have one source."
+        ),
+        example="q_proj comes from the rule at mix.yaml:9:5, k_proj and v_proj from the default.",
+        cure="Let one rule name all parts: 're:.*\\.self_attn\\.(q|k|v)_proj$'.",
+    ),
+    Explanation(
+        code="MP623",
+        title="a fused unit has two formats",
+        promise="One source holds the parts of a fused unit in different formats.",
+        explanation="For example q_proj quantized and k_proj not. The engine has one method for the fused parameter.",
+        example="model.layers.0.self_attn.qkv_proj: q_proj gptq-int4-g64, k_proj bf16.",
+        cure="Take the unit from a source that has all of it in one format.",
+    ),
+    Explanation(
+        code="MP630",
+        title="a source lacks modules",
+        promise="The mix takes modules from a source that has no tensors for them.",
+        explanation="Rules can name norms and embeddings too; quantized checkpoints need not hold everything.",
+        example="Source 'int4' lacks model.embed_tokens.",
+        cure="Narrow the rule, or put the module into `ignore`, which keeps the base's.",
+    ),
+    Explanation(
+        code="MP631",
+        title="tensors make no known layout",
+        promise="A module's tensors are not one of the layouts that mixprec knows, or contradict each other.",
+        explanation=(
+            "The format of a module is read from the names, types and shapes of its tensors, and compared with the config "
+            "where that says something. A module with qweight but no scales, or 8-bit tensors under a config of 4 bits, "
+            "is refused."
+        ),
+        example="its config says 8 bits, its tensors hold 4.",
+        cure="Was the checkpoint written whole? If so, its format is not supported yet: take another source.",
+    ),
+    Explanation(
+        code="MP632",
+        title="shapes differ from the base's",
+        promise="A module has another shape in the source than in the base model.",
+        explanation="Packed weights are compared by the shape they unpack to.",
+        example="model.layers.0.mlp.down_proj: base [576, 1536], source [576, 3072].",
+        cure="Name a quantized checkpoint of this very base model.",
+    ),
+    Explanation(
+        code="MP633",
+        title="biases differ",
+        promise="A module has a bias in the base and none in the source, or one that is not zero the other way round.",
+        explanation=(
+            "Some GPTQ tools write a bias of zeros for every module; that one is left out. A bias with values would "
+            "silently be dropped by the engine, which has no place for it."
+        ),
+        example="The source has a bias that is not zero, the base has none.",
+        cure="Name a quantized checkpoint of this very base model.",
+    ),
+)
