@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["open_checkpoint"]
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -38,9 +39,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if not path.is_dir():
         raise CheckpointError(path, "is no folder", "name the folder that holds config.json and *.safetensors")
     config = _object(path / "config.json")
-    return Checkpoint(
-        path=path, config=config, quantization=_quantization(path, config), tensors=_tensors(path)
-    )
+    tensors = _tensors(path)
+    if not tensors:
+        raise CheckpointError(path, "holds no tensor", "fetch the folder again")
+    return Checkpoint(path=path, config=config, quantization=_quantization(path, config), tensors=tensors)
 
 
 def _object(file: Path) -> Mapping[str, object]:
@@ -132,6 +134,6 @@ def _inside(path: Path, name: str) -> Path:
             "do not use this checkpoint before you know who made it",
         )
     file = path / name
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113  Path.is_file raises for names longer than the system has
         raise CheckpointError(file, "is missing, though the index names it", "fetch the folder again")
     return file

@@ -110,6 +110,8 @@ def _gptq(
     tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]
 ) -> ModuleWeights | MalformedModule:
     """qweight [in*bits/32, out], qzeros [groups, out*bits/32], scales [groups, out], g_idx [in]."""
+    if any(len(tensors[suffix].shape) != 2 for suffix in ("qweight", "qzeros", "scales")):
+        return MalformedModule(reason=f"qweight, qzeros and scales do not fit: {_listed(tensors)}")
     rows, out = tensors["qweight"].shape
     groups, scale_out = tensors["scales"].shape
     zeros_groups, zeros_columns = tensors["qzeros"].shape
@@ -170,7 +172,7 @@ def _stated_bits(quantization: Mapping[str, object]) -> tuple[int, ...]:
         group.get("weights") for group in (groups.values() if isinstance(groups, dict) else ())
         if isinstance(group, dict)
     ]  # fmt: skip
-    stated = {w["num_bits"] for w in weights if isinstance(w, dict) and w.get("num_bits") in (4, 8)}
+    stated = {int(w["num_bits"]) for w in weights if isinstance(w, dict) and w.get("num_bits") in (4, 8)}
     return tuple(sorted(stated)) or (4, 8)
 
 
@@ -202,7 +204,10 @@ def _scale_form(tensors: Mapping[str, TensorHeader]) -> str | None:
         elements *= extent
     if elements == 1:
         return "tensor"
-    out = tensors["weight"].shape[0]
-    if elements == out and found.shape[0] == out:
+    weight = tensors["weight"].shape
+    if not weight or not elements:
+        return None
+    if elements == found.shape[0] == weight[0]:
         return "channel"
-    return "block" if len(found.shape) == 2 else None
+    blocks = len(found.shape) == len(weight) == 2 and found.shape[0] <= weight[0] and found.shape[1] <= weight[1]
+    return "block" if blocks else None

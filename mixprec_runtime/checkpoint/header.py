@@ -11,8 +11,8 @@ from __future__ import annotations
 __all__ = ["MAX_HEADER", "read_header"]
 
 import json
+import stat
 import struct
-from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,8 @@ from mixprec_runtime.records.checkpoint import DTYPE_BITS, TensorHeader
 
 MAX_HEADER = 100_000_000
 """Longest header that is read, in bytes; the limit of the safetensors library itself."""
+LARGEST = 2**63 - 1
+SHOWN = 200  # characters of a bad entry that a message repeats
 
 
 def read_header(file: Path) -> dict[str, TensorHeader]:
@@ -29,6 +31,8 @@ def read_header(file: Path) -> dict[str, TensorHeader]:
     Raises BrokenSafetensors when the file is shorter than its header says, or the header is no valid one.
     """
     try:
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a named pipe would wait for its writer
+            raise BrokenSafetensors(file, "cannot be read: it is no regular file", "copy the file itself there")
         with file.open("rb") as stream:
             return _parse(file, stream, size=file.stat().st_size)
     except OSError as fault:
@@ -58,20 +62,24 @@ def _parse(file: Path, stream: BinaryIO, *, size: int) -> dict[str, TensorHeader
 
 
 def _tensor(file: Path, name: str, entry: object, start: int) -> TensorHeader:
+    if not name.isprintable():  # it is shown on terminals, and a lone surrogate cannot be written at all
+        raise BrokenSafetensors(file, f"has a tensor whose name is no plain text: {name!a}")
     if not isinstance(entry, dict):
         raise BrokenSafetensors(file, f"describes tensor {name!r} by {type(entry).__name__}, not by an object")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        raise BrokenSafetensors(file, f"gives tensor {name!r} the unknown type {dtype!r}")
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the unknown type {_short(dtype)}")
     if not isinstance(shape, list) or not all(_is_count(extent) for extent in shape):
-        raise BrokenSafetensors(file, f"gives tensor {name!r} the shape {shape!r}")
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the shape {_short(shape)}")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(offset) for offset in offsets):
-        raise BrokenSafetensors(file, f"gives tensor {name!r} the offsets {offsets!r}")
+        raise BrokenSafetensors(file, f"gives tensor {name!r} the offsets {_short(offsets)}")
     begin, end = offsets
-    wanted = (prod(shape) * DTYPE_BITS[dtype] + 7) // 8
+    elements = _elements(shape)
+    wanted = None if elements is None else (elements * DTYPE_BITS[dtype] + 7) // 8
     if end - begin != wanted:
+        needed = "more than any file has" if wanted is None else wanted
         raise BrokenSafetensors(
-            file, f"gives tensor {name!r} {end - begin} bytes; {dtype} {shape} needs {wanted}"
+            file, f"gives tensor {name!r} {end - begin} bytes; {dtype} {_short(shape)} needs {needed}"
         )
     return TensorHeader(
         name=name, dtype=dtype, shape=tuple(shape), file=file, begin=start + begin, end=start + end
@@ -79,7 +87,24 @@ def _tensor(file: Path, name: str, entry: object, start: int) -> TensorHeader:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+def _elements(shape: list[int]) -> int | None:
+    """Elements of a shape; None for more than a file can hold, found without multiplying numbers of any length."""
+    if 0 in shape:
+        return 0
+    count = 1
+    for extent in shape:
+        count *= extent
+        if count > LARGEST:
+            return None
+    return count
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _check_layout(file: Path, tensors: list[TensorHeader], *, start: int, size: int) -> None:

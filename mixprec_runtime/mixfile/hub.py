@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["locate"]
+__all__ = ["find_folder", "locate"]
 
 import os
 import re
 from pathlib import Path
 
-HUB_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?$")
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
@@ -18,15 +18,18 @@ def locate(text: str, *, beside: Path) -> Path | str:
     A path (relative to ``beside``) wins when it exists; ``organisation/name[@revision]`` is a Hub id otherwise,
     fetched by huggingface_hub into its own cache (files matching FILES only: never a pickle).
     """
-    path = Path(text).expanduser()
-    path = path if path.is_absolute() else beside / path
-    if path.is_dir():
+    found = find_folder(text, beside=beside)
+    return _from_hub(text) if found is None else found
+
+
+def find_folder(text: str, *, beside: Path) -> Path | str | None:
+    """``locate`` without the Hub: None for a text that may be a Hub id."""
+    path = beside / os.path.expanduser(text)  # noqa: PTH111  Path.expanduser raises for an unknown user
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for names longer than the system has
         return path.resolve()
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110
         return f"{path} is a file; name the folder that holds config.json and *.safetensors"
-    if not HUB_ID.match(text) or text.startswith("."):
-        return f"there is no folder {path}"
-    return _from_hub(text)
+    return None if HUB_ID.fullmatch(text) else f"there is no folder {path}"
 
 
 def _from_hub(text: str) -> Path | str:

@@ -16,6 +16,9 @@ from mixprec_runtime.records.mix import Mark
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 50
+MAX_SCALAR = 10_000  # characters; YAML 1.1 reads 1:1:1:... as one number, and takes its time over it
+# What the safe constructors raise for a value that is not of its tag ("!!int ''", "!!bool maybe").
+MISFITS = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 Path_ = tuple[str | int, ...]
 
@@ -38,9 +41,11 @@ def read_yaml(file: Path) -> Marked:
     """Load a YAML file with the safe loader; raises InvalidMix for what cannot be read."""
     start = Mark(file=str(file), line=1, column=1)
     try:
-        if file.stat().st_size > MAX_BYTES:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)  # no look at the size first: pipes and devices have none
+        if len(content) > MAX_BYTES:
             raise InvalidMix(file, (MixFault(mark=start, text=f"is longer than {MAX_BYTES:,} bytes"),))
-        text = file.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise InvalidMix(file, (MixFault(mark=start, text="there is no such file"),)) from None
     except (OSError, UnicodeDecodeError) as fault:
@@ -59,8 +64,9 @@ def read_yaml(file: Path) -> Marked:
         mark = Mark(file=str(file), line=at.line + 1, column=at.column + 1) if at else start
         words = ", ".join(part for part in (fault.context, fault.problem) if part)
         raise InvalidMix(file, (MixFault(mark=mark, text=f"is no YAML: {words}"),)) from fault
-    except (yaml.YAMLError, RecursionError, ValueError) as fault:
-        raise InvalidMix(file, (MixFault(mark=start, text=f"is no YAML: {fault}"),)) from fault
+    except MISFITS as fault:
+        words = str(fault) or type(fault).__name__
+        raise InvalidMix(file, (MixFault(mark=start, text=f"is no YAML: {words}"),)) from fault
 
 
 def _walk(file: Path, root: yaml.Node) -> tuple[dict[Path_, Mark], list[MixFault]]:
@@ -72,7 +78,11 @@ def _walk(file: Path, root: yaml.Node) -> tuple[dict[Path_, Mark], list[MixFault
         if visited > MAX_NODES or len(path) > MAX_DEPTH:
             faults.append(MixFault(mark=mark, text="is nested or repeated (by aliases) without end"))
             break
-        if path in marks:
+        if key is not None and not isinstance(key, yaml.ScalarNode):
+            faults.append(MixFault(mark=mark, text="a key is plain text, not a list or mapping"))
+        elif any(isinstance(n, yaml.ScalarNode) and len(n.value) > MAX_SCALAR for n in (key, node)):
+            faults.append(MixFault(mark=mark, text=f"is longer than {MAX_SCALAR:,} characters"))
+        elif path in marks:
             faults.append(MixFault(mark=mark, text=f"key {path[-1]!r} stands here again; first {marks[path]}"))
         marks.setdefault(path, mark)
     return marks, faults
@@ -86,7 +96,8 @@ def _nodes(
         return
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
-            yield from _nodes((*path, str(name.value)), value, name)
+            step = name.value if isinstance(name, yaml.ScalarNode) else "?"
+            yield from _nodes((*path, step), value, name)
     elif isinstance(node, yaml.SequenceNode):
         for position, value in enumerate(node.value):
             yield from _nodes((*path, position), value, None)

@@ -10,12 +10,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mixprec_runtime.mixfile.errors import InvalidMix, MixFault
-from mixprec_runtime.mixfile.hub import locate
+from mixprec_runtime.mixfile.hub import find_folder, locate
 from mixprec_runtime.mixfile.marked_yaml import Marked, read_yaml
 from mixprec_runtime.mixfile.schema import MixModel
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule, Source
 
 KEYS = tuple(MixModel.model_fields)
+SHOWN = 100  # characters of a bad value that a message repeats
 
 
 def read_mix(file: Path) -> Mix:
@@ -25,8 +26,8 @@ def read_mix(file: Path) -> Mix:
         model = MixModel.model_validate(document.value)
     except ValidationError as invalid:
         faults = [_fault(document, error) for error in invalid.errors(include_url=False)]
-        faults.sort(key=lambda fault: (fault.mark.line, fault.mark.column))
-        raise InvalidMix(file, tuple(faults)) from None
+        faults += _faults_beside(document, file)
+        raise InvalidMix(file, _in_order(faults)) from None
     faults_found: list[MixFault] = []
     base = _source(document, file, BASE_SOURCE, model.model, ("model",), faults_found)
     sources = {
@@ -41,7 +42,7 @@ def read_mix(file: Path) -> Mix:
     if model.default not in known:
         faults_found.append(_unknown(document, ("default",), model.default, known))
     if faults_found:
-        raise InvalidMix(file, tuple(faults_found))
+        raise InvalidMix(file, _in_order(faults_found))
     rules = tuple(
         Rule(targets=tuple(rule.targets), source=rule.source, mark=document.mark(("rules", position)))
         for position, rule in enumerate(model.rules)
@@ -60,6 +61,34 @@ def read_mix(file: Path) -> Mix:
     )
 
 
+def _in_order(faults: list[MixFault]) -> tuple[MixFault, ...]:
+    return tuple(sorted(faults, key=lambda fault: (fault.mark.line, fault.mark.column)))
+
+
+def _faults_beside(document: Marked, file: Path) -> list[MixFault]:
+    """Faults of folders and source names in a file that the schema refuses anyway, from the parts that are whole.
+
+    Nothing is fetched from the Hub for such a file.
+    """
+    raw = document.value if isinstance(document.value, dict) else {}
+    sources = raw["sources"] if isinstance(raw.get("sources"), dict) else {}
+    texts: list[tuple[tuple[str | int, ...], object]] = [(("model",), raw.get("model"))]
+    texts += [(("sources", n, "path"), s.get("path")) for n, s in sources.items() if isinstance(s, dict)]
+    faults = []
+    for place, text in texts:
+        whole = isinstance(text, str) and text and text.isprintable()
+        found = find_folder(str(text), beside=file.resolve().parent) if whole else None
+        if isinstance(found, str):
+            faults.append(MixFault(mark=document.mark(place), text=f"{'.'.join(map(str, place))}: {found}"))
+    known = {BASE_SOURCE, *(name for name in sources if isinstance(name, str))}
+    names: list[tuple[tuple[str | int, ...], object]] = [(("default",), raw.get("default"))]
+    rules = raw["rules"] if isinstance(raw.get("rules"), list) else []
+    names += [(("rules", at, "source"), r.get("source")) for at, r in enumerate(rules) if isinstance(r, dict)]
+    return faults + [
+        _unknown(document, place, name, known) for place, name in names if isinstance(name, str) and name not in known
+    ]
+
+
 def _fault(document: Marked, error: object) -> MixFault:
     assert isinstance(error, dict)  # noqa: S101  pydantic's ErrorDetails
     place = tuple(part for part in error["loc"] if part != "[key]")
@@ -74,7 +103,8 @@ def _fault(document: Marked, error: object) -> MixFault:
         return MixFault(mark=mark, text=f"missing key {where!r}")
     words = str(error["msg"]).removeprefix("Value error, ")
     given = error.get("input")
-    found = "" if isinstance(given, dict | list) or kind in ("value_error", "model_type") else f", found {given!r}"
+    silent = isinstance(given, dict | list) or kind in ("value_error", "model_type")
+    found = "" if silent else f", found {given!r}" if len(repr(given)) <= SHOWN else f", found {repr(given)[:SHOWN]}..."
     return MixFault(mark=mark, text=f"{where}: {words[0].lower()}{words[1:]}{found}")
 
 

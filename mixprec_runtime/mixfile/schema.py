@@ -11,13 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from mixprec_runtime.records.mix import BASE_SOURCE
 
+SHOWN = 100  # characters of a bad target that a message repeats
+OWN_ARGUMENTS = frozenset({"model", "quantization", "load_format"})
+RANGES = {"tensor_parallel_size": (1, 1024), "port": (1, 65535)}  # arguments that mixprec itself reckons with
+
 
 def _target(target: str) -> str:
     if target.startswith("re:"):
         try:
             re.compile(target[3:])
-        except re.error as fault:
-            raise ValueError(f"{target!r} is no regular expression: {fault}") from fault
+        except (re.error, OverflowError, RecursionError) as fault:
+            shown = target if len(target) <= SHOWN else f"{target[:SHOWN]}..."
+            raise ValueError(f"{shown!r} is no regular expression: {fault}") from fault
     return target
 
 
@@ -60,6 +65,12 @@ class MixModel(_Strict):
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(item, str | int | float | bool) for item in values):
                 raise ValueError(f"{name!r} is no text, number, yes/no or list of them, as an engine argument is")
+            known = name.replace("-", "_")
+            if known in OWN_ARGUMENTS:
+                raise ValueError(f"{name!r} is what mixprec itself tells the engine; leave it out")
+            least, most = RANGES.get(known, (0, 0))
+            if most and (not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most):
+                raise ValueError(f"{name!r} is a whole number from {least} to {most}, found {value!r}")
         return serve
 
     @field_validator("sources")
