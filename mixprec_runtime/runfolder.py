@@ -30,6 +30,7 @@ COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
 NOT_COPIED = frozenset(
     {"config.json", "quantize_config.json", "quant_config.json", "model.safetensors.index.json", RUN_FILE}
 )
+STEM = 40  # characters of the mix file's name in a folder's name; a file system has 255 bytes for all of it
 
 
 class RunFolderError(MixprecError):
@@ -62,10 +63,19 @@ class RunTensor:
 
 
 def run_folder_path(plan: Plan, *, root: Path) -> Path:
-    """Where the plan's run folder lies below ``root``; the same plan always gives the same path."""
-    contents = _contents(plan)
-    digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:12]
-    return root / f"{plan.mix_file.stem}-{digest}"
+    """Where the plan's run folder lies below ``root``; the same plan always gives the same path.
+
+    Raises RunFolderError when a file of the base model cannot be read any more.
+    """
+    base = plan.sources[BASE_SOURCE].path
+    try:
+        digest = hashlib.sha256(json.dumps(_contents(plan), sort_keys=True).encode())
+        for file in _copied(base):
+            digest.update(f"\0{file.name}\0".encode(errors="surrogateescape"))
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    except OSError as fault:
+        raise RunFolderError(root, f"{fault.filename or base} cannot be read: {fault.strerror or fault}") from fault
+    return root / f"{plan.mix_file.stem[:STEM]}-{digest.hexdigest()[:12]}"
 
 
 def write_run_folder(plan: Plan, *, root: Path) -> Path:
@@ -158,10 +168,15 @@ def read_run(folder: Path) -> tuple[RunTensor, ...]:
     file = folder / RUN_FILE
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
+        files = dict(raw["files"])
+        tensors = tuple(RunTensor(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in raw["tensors"])
     except (OSError, ValueError) as fault:
         raise RunFolderError(folder, f"{RUN_FILE} cannot be read: {fault}", "mixprec launch MIX") from fault
-    _check_files(folder, raw["files"])
-    return tuple(RunTensor(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in raw["tensors"])
+    except (LookupError, TypeError) as fault:
+        words = f"{RUN_FILE} is none that this release of mixprec wrote: {fault!r}"
+        raise RunFolderError(folder, words, "mixprec launch MIX") from fault
+    _check_files(folder, files)
+    return tensors
 
 
 def _check_files(folder: Path, files: Mapping[str, Mapping[str, int]]) -> None:

@@ -7,7 +7,7 @@ Names, types and shapes say what a module is; the quantization config says only 
 
 from __future__ import annotations
 
-__all__ = ["MalformedModule", "ModuleWeights", "read_module"]
+__all__ = ["QUANTIZED_ONLY", "MalformedModule", "ModuleWeights", "read_module"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -36,8 +36,7 @@ def launch(
 
     wish = read_mix(mix)
     choose_engine(engine or wish.engine)
-    ranks = wish.serve.get("tensor_parallel_size")
-    plan = make_plan(wish, tensor_parallel_size=ranks if isinstance(ranks, int) and ranks > 0 else 1)
+    plan = make_plan(wish, tensor_parallel_size=wish.ranks)
     if not plan.valid:
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.plan_text import findings_text

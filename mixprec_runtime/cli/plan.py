@@ -36,12 +36,12 @@ def plan(
     Only headers are read. Every fault of the mixture is listed at once. Exit code 0: it can be served; 1: it
     cannot, for the reasons shown; 2: the mix file itself is at fault.
     """
+    from mixprec_doctor.cli.options import write
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
     wish = read_mix(mix)
-    ranks = tensor_parallel_size or wish.serve.get("tensor_parallel_size")
-    made = make_plan(wish, tensor_parallel_size=ranks if isinstance(ranks, int) and ranks > 0 else 1)
+    made = make_plan(wish, tensor_parallel_size=tensor_parallel_size or wish.ranks)
     if form == "json":
         import json
 
@@ -51,8 +51,5 @@ def plan(
         from mixprec_runtime.reports.plan_text import plan_text
 
         text = render(plan_text(made, every_layer=every_layer), to_file=output is not None)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+    write(text, output)
     ctx.exit(ExitCode.CLEAN if made.valid else ExitCode.FINDINGS)

@@ -10,20 +10,22 @@ from mixprec_runtime.checkpoint.formats import ModuleWeights
 from mixprec_runtime.records.format import FormatKind
 
 OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out", "output_layer"})
+EMBEDDINGS = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "embed_in"})
 DERIVED = frozenset({"inv_freq", "cos_cached", "sin_cached"})
 
 
 def class_name(module: str, weights: ModuleWeights, *, vocab_size: int | None) -> str | None:
     """``Linear``, ``Embedding`` or None (norms, convolutions and the like), as rules name classes.
 
-    A packed weight is a linear one. A plain matrix is linear too, unless it has a row per token of the
-    vocabulary and is not the output head: that is the input embedding.
+    A packed weight is a linear one. A plain matrix is linear too, unless its name is an embedding's, or it has a
+    row per token of the vocabulary and is not the output head: that is the input embedding.
     """
     if weights.format.kind is not FormatKind.PLAIN:
         return "Linear"
     if len(weights.shape) != 2:
         return None
-    if weights.shape[0] == vocab_size and module.rpartition(".")[2] not in OUTPUT_HEADS:
+    leaf = module.rpartition(".")[2]
+    if leaf in EMBEDDINGS or (weights.shape[0] == vocab_size and leaf not in OUTPUT_HEADS):
         return "Embedding"
     return "Linear"
 

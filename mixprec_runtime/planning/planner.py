@@ -11,7 +11,7 @@ from math import prod
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.folder import open_checkpoint
-from mixprec_runtime.checkpoint.formats import MalformedModule, ModuleWeights, read_module
+from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
 from mixprec_runtime.planning.assign import Assignment, assign
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.modules import class_name, is_derived
@@ -19,6 +19,7 @@ from mixprec_runtime.planning.ranks import bytes_per_rank
 from mixprec_runtime.planning.units import Unit, units_of
 from mixprec_runtime.planning.zeros import all_zero
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
+from mixprec_runtime.records.format import FormatKind
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Source
 from mixprec_runtime.records.plan import LayerPlan, Plan, PlannedSource, Totals
 
@@ -174,7 +175,23 @@ def _take(
         if not all_zero(tensors["bias"]):
             return fault("MP633", "the source has a bias that is not zero, the base has none")
         tensors = {suffix: tensor for suffix, tensor in tensors.items() if suffix != "bias"}
-    return found, tensors
+    differing = _differing(_own(base, module, base), tensors, found)
+    return fault(*differing) if differing else (found, tensors)
+
+
+def _differing(
+    wanted: Mapping[str, TensorHeader], tensors: Mapping[str, TensorHeader], found: ModuleWeights
+) -> tuple[str, str] | None:
+    """Code and words for the parameters beside the weight (bias, A_log ...) that are not those of the base."""
+    beside = {suffix for suffix in wanted if suffix not in QUANTIZED_ONLY} - {"weight"}
+    if missing := beside - tensors.keys():
+        return "MP630", f"no tensor {', '.join(sorted(missing))}"
+    if found.format.kind is FormatKind.PLAIN and (unknown := tensors.keys() - wanted.keys() - {"weight"}):
+        return "MP631", f"the base model has no tensor {', '.join(sorted(unknown))} there"
+    for suffix in sorted(beside):
+        if wanted[suffix].shape != tensors[suffix].shape:
+            return "MP632", f"{suffix}: base {list(wanted[suffix].shape)}, source {list(tensors[suffix].shape)}"
+    return None
 
 
 def _uneven_units(

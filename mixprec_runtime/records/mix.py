@@ -63,3 +63,9 @@ class Mix:
     def source(self, name: str) -> Source:
         """The source of that name; ``model`` is the base."""
         return self.model if name == BASE_SOURCE else self.sources[name]
+
+    @property
+    def ranks(self) -> int:
+        """Tensor-parallel ranks that ``serve`` asks for, under either spelling of the argument."""
+        found = [self.serve.get(name) for name in ("tensor_parallel_size", "tensor-parallel-size")]
+        return next((ranks for ranks in found if isinstance(ranks, int)), 1)

@@ -17,8 +17,9 @@ def render(renderable: RenderableType, *, to_file: bool = False, stderr: bool = 
     terminal = (sys.stderr if stderr else sys.stdout).isatty() and not to_file
     width = Console().width if terminal else PIPE_WIDTH
     console = Console(
-        file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, soft_wrap=not terminal
-    )
+        file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, soft_wrap=not terminal,
+        markup=False, emoji=False,  # names of a checkpoint's modules are shown as they are
+    )  # fmt: skip
     console.print(renderable)
     out = console.file
     assert isinstance(out, io.StringIO)  # noqa: S101  made above

@@ -85,7 +85,7 @@ def _rows(layers: tuple[LayerPlan, ...], *, every_layer: bool) -> list[tuple[str
 
 def _pattern(module: str) -> str:
     """The unit's name with the layer's number left open: ``model.layers.*.mlp.gate_up_proj``."""
-    parts = ["*" if part.isdigit() else part for part in module.split(".")]
+    parts = ["*" if part.isdecimal() else part for part in module.split(".")]
     for name, members in FUSED:
         if parts[-1] in members:
             parts[-1] = name
@@ -93,9 +93,10 @@ def _pattern(module: str) -> str:
 
 
 def _label(pattern: str, members: list[LayerPlan]) -> str:
-    if "*" not in pattern:
+    found = [[int(part) for part in member.layer.split(".") if part.isdecimal()] for member in members]
+    numbers = sorted({counts[0] for counts in found if counts})
+    if not numbers:
         return pattern
-    numbers = sorted({next(int(part) for part in m.layer.split(".") if part.isdigit()) for m in members})
     ranges = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         span = [number for _, number in run]
