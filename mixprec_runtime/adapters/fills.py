@@ -120,15 +120,25 @@ class FillRecorder(TorchDispatchMode):
         regions, numel = self.regions[name], self._parameters[name].numel()
         if not regions:
             return "was never filled"
-        if _tiles([region.interval for region in regions], numel):
+        if self._parameters[name].is_contiguous() and _tiles([region.interval for region in regions], numel):
             return None
-        counts = torch.zeros(numel, dtype=torch.uint8)
-        for region in regions:
-            counts.as_strided(region.sizes, region.strides, region.offset).add_(1)
+        counts = self._counts(name)
         missing, twice = int((counts == 0).sum()), int((counts > 1).sum())
         if missing:
             return f"has {missing:,} of {numel:,} elements that no tensor filled"
         return f"has {twice:,} of {numel:,} elements that were filled more than once" if twice else None
+
+    def _counts(self, name: str) -> torch.Tensor:
+        """How often each element of a parameter was written.
+
+        Counted over the whole storage: a parameter may be a strided part of it, and a write may go beyond the part.
+        """
+        parameter = self._parameters[name]
+        held = parameter.untyped_storage().nbytes() // parameter.element_size()
+        counts = torch.zeros(held, dtype=torch.uint8)
+        for region in self.regions[name]:
+            counts.as_strided(region.sizes, region.strides, region.offset + parameter.storage_offset()).add_(1)
+        return counts.as_strided(parameter.shape, parameter.stride(), parameter.storage_offset())
 
 
 def _tiles(intervals: list[tuple[int, int] | None], numel: int) -> bool:

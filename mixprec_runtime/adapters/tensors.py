@@ -41,12 +41,12 @@ def read_tensors(planned: tuple[RunTensor, ...]) -> Iterator[tuple[RunTensor, to
             for tensor in members:
                 if tensor.name not in names:
                     raise TensorMismatch(tensor.name, file, "is missing, though it was planned")
-                data = stream.get_tensor(tensor.name)
-                if tuple(data.shape) != tensor.shape:
-                    raise TensorMismatch(
-                        tensor.name, file, f"planned {list(tensor.shape)}, found {list(data.shape)}"
-                    )
-                yield tensor, data
+                header = stream.get_slice(tensor.name)
+                found = (header.get_dtype(), tuple(header.get_shape()))
+                if found != (tensor.dtype, tensor.shape):
+                    planned_words = f"planned {tensor.dtype}{list(tensor.shape)}"
+                    raise TensorMismatch(tensor.name, file, f"{planned_words}, found {found[0]}{list(found[1])}")
+                yield tensor, stream.get_tensor(tensor.name)
 
 
 def group_order_is_trivial(g_idx: torch.Tensor) -> bool:

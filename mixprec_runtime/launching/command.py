@@ -21,7 +21,8 @@ class ServeCommand:
     @property
     def url(self) -> str:
         """Where the server answers; a host that means every interface is reached over loopback."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
+        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         return f"http://{host}:{self.port}"
 
     def shell_line(self) -> str:

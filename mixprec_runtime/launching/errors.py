@@ -27,19 +27,21 @@ class RefusedPlan(MixprecError):
 
 
 class PortInUse(MixprecError):
-    """Something listens where the server should."""
+    """A place where the server cannot listen: taken already, or none of this machine's."""
 
     exit_code = ExitCode.FINDINGS
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(host, port)
+    def __init__(self, host: str, port: int, fault: str = "something listens there already") -> None:
+        super().__init__(host, port, fault)
         self.host = host
         self.port = port
+        self.fault = fault
 
     def __str__(self) -> str:
+        other = self.port + 1 if self.port < 65535 else 8000
         return (
-            f"wanted {self.host}:{self.port} for the server, but something listens there already\n"
-            f"  try: mixprec launch MIX -- --port {self.port + 1}"
+            f"wanted {self.host}:{self.port} for the server, but {self.fault}\n"
+            f"  try: mixprec launch MIX -- --port {other}"
         )
 
 

@@ -22,12 +22,12 @@ from mixprec_runtime.launching.command import ServeCommand
 from mixprec_runtime.launching.errors import EngineFailed, PortInUse, RefusedPlan
 from mixprec_runtime.launching.logfile import LogFile
 from mixprec_runtime.launching.processes import EngineProcess
-from mixprec_runtime.launching.server import healthy, port_is_free
+from mixprec_runtime.launching.server import healthy, port_fault
 from mixprec_runtime.loading.state import STATE_DIR, read_accounts, read_progress
 from mixprec_runtime.records.account import LoadAccount
 from mixprec_runtime.records.mix import Mix
 from mixprec_runtime.records.plan import Plan
-from mixprec_runtime.runfolder import run_folder_path, write_run_folder
+from mixprec_runtime.runfolder import STEM, run_folder_path, write_run_folder
 
 POLL = 0.1  # seconds between two looks at a starting engine
 HEALTH_INTERVAL = 0.5
@@ -89,8 +89,8 @@ def serve(
     started, and EngineFailed when the engine ends before its server answers. No process is left behind.
     """
     command = launch.command
-    if not port_is_free(command.host, command.port):
-        raise PortInUse(command.host, command.port)
+    if fault := port_fault(command.host, command.port):
+        raise PortInUse(command.host, command.port, fault)
     observer.phase("writing the run folder")
     write_run_folder(launch.plan, root=launch.run_folder.parent)
     state = _state_folder(launch)
@@ -160,11 +160,18 @@ def _state_folder(launch: Launch) -> Path:
     """A new folder for this launch's log and accounts; old ones of launches that have ended are taken away."""
     parent = launch.root / "launches"
     parent.mkdir(parents=True, exist_ok=True)
-    ended = sorted((f for f in parent.iterdir() if not _alive(f)), key=lambda f: f.stat().st_mtime)
+    ended = sorted((f for f in parent.iterdir() if not _alive(f)), key=_modified)
     for folder in ended[: -KEPT_LAUNCHES or None]:
         shutil.rmtree(folder, ignore_errors=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path(tempfile.mkdtemp(prefix=f"{launch.mix.file.stem}-{stamp}-{os.getpid()}-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix=f"{launch.mix.file.stem[:STEM]}-{stamp}-{os.getpid()}-", dir=parent))
+
+
+def _modified(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # another launch has just taken it away
+        return 0.0
 
 
 def _alive(folder: Path) -> bool:

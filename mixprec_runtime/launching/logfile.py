@@ -50,7 +50,8 @@ class LogFile:
         """
         for _ in self.new_lines():
             pass
-        lines = [PREFIX.sub("", line).strip() for line in self._latest if not CHATTER.search(line)]
+        latest = [*self._latest, self._rest.decode(errors="replace")]  # last words may lack their line's end
+        lines = [PREFIX.sub("", line).strip() for line in latest if line.strip() and not CHATTER.search(line)]
         own = list(dict.fromkeys(LEVEL.sub("", line).strip() for line in lines if OWN_ERROR.search(line)))
         if own:
             return tuple(own[:TOLD])

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["complete", "free_port", "healthy", "port_is_free"]
+__all__ = ["complete", "free_port", "healthy", "port_fault", "port_is_free"]
 
+import errno
+import http.client
 import json
 import socket
-import urllib.error
 import urllib.request
 
 # Loopback is never reached through a proxy, whatever the environment says.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+def port_fault(host: str, port: int) -> str | None:
+    """Why a server could not listen there now; None when it could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except (OSError, UnicodeError) as fault:
+            if isinstance(fault, OSError) and fault.errno == errno.EADDRINUSE:
+                return "something listens there already"
+            return f"a server cannot listen there: {getattr(fault, 'strerror', None) or fault}"
+    return None
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    return port_fault(host, port) is None
 
 
 def free_port(wanted: int = 8000) -> int:
@@ -39,7 +47,7 @@ def healthy(url: str, *, seconds: float = 2.0) -> bool:
     try:
         with _OPENER.open(f"{url}/health", timeout=seconds) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):  # something answers, but not in HTTP
         return False
 
 
@@ -53,8 +61,11 @@ def complete(
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with _OPENER.open(request, timeout=seconds) as answer:
-        loaded = json.load(answer)
+    try:
+        with _OPENER.open(request, timeout=seconds) as answer:
+            loaded = json.load(answer)
+    except (ValueError, http.client.HTTPException) as fault:
+        raise OSError(f"{url} answered something that is no JSON: {fault}") from fault
     if not isinstance(loaded, dict):
         raise OSError(f"{url} answered {type(loaded).__name__}, not an object")
     return loaded

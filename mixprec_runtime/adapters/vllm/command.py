@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_PORT", "serve_command"]
+__all__ = ["DEFAULT_PORT", "InvalidPort", "serve_command"]
 
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from mixprec_doctor.errors import MixprecError
 from mixprec_runtime.launching.command import ServeCommand
 from mixprec_runtime.runfolder import METHOD
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+
+
+class InvalidPort(MixprecError):
+    """A port that no server can listen on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"wanted a port from 1 to 65535, found {self.text!r}\n  try: mixprec launch MIX -- --port 8001"
 
 
 def serve_command(
@@ -22,9 +34,10 @@ def serve_command(
     """``vllm serve`` of this interpreter's own vLLM, for the run folder, through the door that works here.
 
     ``serve`` are engine arguments by name, from the mix file; ``arguments`` come after them as they are, so that they
-    win. The server listens on loopback unless a host is named.
+    win. The server listens on loopback unless a host is named. Raises InvalidPort for a port that is none.
     """
-    given = {**{"host": DEFAULT_HOST, "port": DEFAULT_PORT, "served_model_name": model_name}, **serve}
+    given = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, "served_model_name": model_name}
+    given |= {name.replace("-", "_"): value for name, value in serve.items()}
     words = [sys.executable, "-m", *_door(run_folder)]
     words += ["--load-format", METHOD, "--quantization", METHOD]
     for name, value in given.items():
@@ -34,8 +47,16 @@ def serve_command(
         words=tuple(words),
         environment={},
         host=_last(words, "--host") or DEFAULT_HOST,
-        port=int(_last(words, "--port") or DEFAULT_PORT),
+        port=_port(_last(words, "--port")),
     )
+
+
+def _port(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_PORT
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
+        raise InvalidPort(text)
+    return int(text)
 
 
 def _door(run_folder: Path) -> list[str]:
