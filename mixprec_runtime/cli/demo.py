@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["demo"]
 
+import re
+import sys
 import time
 
 import click
@@ -13,14 +15,16 @@ from mixprec_doctor.errors import ExitCode
 
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Make the five checkpoints again, even if they are there.")
+@click.option("--checkpoints-only", is_flag=True, help="Make the checkpoints, print where they are, and stop.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the engine's own log too.")
 @click.pass_context
-def demo(ctx: click.Context, rebuild: bool, verbose: bool) -> None:
+def demo(ctx: click.Context, rebuild: bool, checkpoints_only: bool, verbose: bool) -> None:
     """Do it all once on a real small model: doctor, plan, launch, one question, figures.
 
     Makes five real checkpoints of SmolLM2-135M-Instruct (once; they are kept in the cache folder), mixes them into
     one model, serves it with the engine that is installed here, asks it a question, and stops.
     """
+    from mixprec_runtime.adapters.vllm.command import DEFAULT_PORT
     from mixprec_runtime.cache import cache_folder
     from mixprec_runtime.demo.checkpoints import demo_checkpoints
     from mixprec_runtime.demo.measure import PROMPT, ask, decode_speed
@@ -39,14 +43,16 @@ def demo(ctx: click.Context, rebuild: bool, verbose: bool) -> None:
     began = time.monotonic()
     root = cache_folder()
     _title("1. Five checkpoints of one model")
-    checkpoints = demo_checkpoints(root, rebuild=rebuild, report=lambda line: click.echo(f"  {line}", err=True))
+    checkpoints = demo_checkpoints(root, rebuild=rebuild, report=_step)
     for name in ("base", "gptq", "awq", "int8", "fp8"):
         click.echo(f"  {name:5} {getattr(checkpoints, name)}")
+    if checkpoints_only:
+        ctx.exit(ExitCode.CLEAN)
     _title("2. mixprec doctor")
     click.echo(_doctor(), nl=False)
     choose_engine("auto")
     mix_file = root / "demo" / "mix.yaml"
-    mix_file.write_text(mix_text(checkpoints, port=free_port()), encoding="utf-8")
+    mix_file.write_text(mix_text(checkpoints, port=free_port(DEFAULT_PORT)), encoding="utf-8")
     _title(f"3. mixprec plan {mix_file}")
     wish = read_mix(mix_file)
     plan = make_plan(wish)
@@ -79,14 +85,21 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_US
 """Nothing is fetched and nothing is reported; a GiB of key-value cache is plenty for one question."""
 
 
+def _step(line: str) -> None:
+    """One line of the builder's progress; on a terminal a count replaces the one before it."""
+    counted = COUNTED.search(line) is not None and sys.stderr.isatty()
+    click.echo(f"\r\033[K  {line}" if sys.stderr.isatty() else f"  {line}", err=True, nl=not counted)
+
+
+COUNTED = re.compile(r"\b\d+ of \d+\b")
+
+
 def _title(text: str) -> None:
     click.secho(f"\n{text}", bold=True)
 
 
 def _doctor() -> str:
     """The static report on the environment that runs this."""
-    import sys
-
     from mixprec_doctor import examine
     from mixprec_doctor.reports.page import page_for
     from mixprec_doctor.reports.text import render

@@ -33,9 +33,9 @@ def port_is_free(host: str, port: int) -> bool:
     return port_fault(host, port) is None
 
 
-def free_port(wanted: int = 8000) -> int:
+def free_port(wanted: int | None = None) -> int:
     """``wanted`` when nothing listens there, else a port that the kernel has free."""
-    if port_is_free("127.0.0.1", wanted):
+    if wanted is not None and port_is_free("127.0.0.1", wanted):
         return wanted
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))

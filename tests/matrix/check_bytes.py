@@ -40,6 +40,10 @@ def read(tensor: dict[str, object]) -> torch.Tensor:
     return data
 
 
+def same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return torch.equal(first.contiguous().view(torch.uint8), second.contiguous().view(torch.uint8))
+
+
 @register_model_loader("mixprec-checked")
 class CheckedLoader(MixprecModelLoader):
     def load_weights(self, model, model_config) -> None:
@@ -47,15 +51,14 @@ class CheckedLoader(MixprecModelLoader):
         folder = Path(model_config.model)
         tensors = json.loads((folder / "mixprec-run.json").read_text(encoding="utf-8"))["tensors"]
         run = {tensor["name"]: tensor for tensor in tensors}
-        answer: dict[str, list[str]] = {"same": [], "cast": [], "differ": []}
+        answer: dict[str, list[str]] = {"same": [], "exact": [], "rounded": [], "differ": []}
         for name, parameter in model.named_parameters():
             wanted = expected(name, run)
-            cast = wanted.dtype != parameter.dtype
-            same = torch.equal(
-                wanted.to(parameter.dtype).contiguous().view(torch.uint8),
-                parameter.data.reshape(wanted.shape).contiguous().view(torch.uint8),
-            )
-            answer["differ" if not same else "cast" if cast else "same"].append(name)
+            kept = wanted.to(parameter.dtype)
+            rounded = not same_bytes(kept.to(wanted.dtype), wanted)
+            kind = "rounded" if rounded else "same" if wanted.dtype == parameter.dtype else "exact"
+            same = same_bytes(kept, parameter.data.reshape(wanted.shape))
+            answer[kind if same else "differ"].append(name)
         Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
 
 

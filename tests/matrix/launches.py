@@ -86,7 +86,7 @@ class Launched:
 
 def start(mix: Path, folder: Path, *, port: int | None = None, quiet: bool = True) -> Launched:
     """Start ``mixprec launch`` on a mix file; its output goes to a file in ``folder``."""
-    port = port or free_port(0)
+    port = port or free_port()
     mark = uuid.uuid4().hex
     output = folder / f"launch-{mark[:8]}.txt"
     environment = {

@@ -34,7 +34,7 @@ QUERY = "model.layers.7.self_attn.q_proj.weight"
 @pytest.fixture
 def launch(demo: DemoCheckpoints, tmp_path: Path) -> Launch:
     file = tmp_path / "refused.yaml"
-    file.write_text(MIX.format(base=demo.base, gptq=demo.gptq, port=free_port(0)), encoding="utf-8")
+    file.write_text(MIX.format(base=demo.base, gptq=demo.gptq, port=free_port()), encoding="utf-8")
     wish = read_mix(file)
     plan = make_plan(wish)
     assert plan.valid

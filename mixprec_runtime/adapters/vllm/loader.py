@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["MixprecModelLoader"]
 
 import logging
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class MixprecModelLoader(DefaultModelLoader):
         self, model_config: ModelConfig, model: nn.Module
     ) -> Generator[tuple[str, torch.Tensor], None, None]:
         """The planned tensors of all sources under their checkpoint names."""
+        self.counter_before_loading_weights = time.perf_counter()  # the engine's log tells the seconds since
         yield from self._books.stream()
 
     def load_weights(self, model: nn.Module, model_config: ModelConfig) -> None:
