@@ -1,0 +1,155 @@
+"""A load is a stream that accounts for every tensor and every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+save_file = pytest.importorskip("safetensors.torch").save_file
+
+from mixprec_runtime.adapters.bookkeeping import (  # noqa: E402
+    Bookkeeper,
+    StrictLoadingError,
+    memory_in_use,
+    module_bytes,
+)
+from mixprec_runtime.adapters.tensors import TensorMismatch, group_order_is_trivial, read_tensors  # noqa: E402
+from mixprec_runtime.loading.state import ProgressFile, read_progress  # noqa: E402
+from mixprec_runtime.records.account import LoadFault, SourceRead  # noqa: E402
+from mixprec_runtime.runfolder import RunTensor  # noqa: E402
+
+ORDER = torch.arange(8, dtype=torch.int32) // 4
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> tuple[RunTensor, ...]:
+    """Three tensors of two sources; their files hold others too."""
+    save_file({"a": torch.ones(2, 3), "unplanned": torch.ones(5)}, tmp_path / "base.safetensors")
+    save_file({"b": torch.full((2, 3), 2.0), "b.g_idx": ORDER}, tmp_path / "gptq.safetensors")
+    made = {"source": "base", "format": "f32", "dtype": "F32", "shape": (2, 3), "bytes": 24, "droppable": False}
+    base = RunTensor(name="a", file=str(tmp_path / "base.safetensors"), **made)
+    gptq = replace(base, name="b", source="gptq", file=str(tmp_path / "gptq.safetensors"))
+    g_idx = replace(gptq, name="b.g_idx", dtype="I32", shape=(8,), bytes=32, droppable=True)
+    return base, gptq, g_idx
+
+
+@pytest.fixture
+def books(planned: tuple[RunTensor, ...], tmp_path: Path) -> Bookkeeper:
+    parameters = {"a": torch.zeros(2, 3), "b": torch.zeros(2, 3)}
+    total = sum(tensor.bytes for tensor in planned)
+    return Bookkeeper(
+        planned=planned, parameters=parameters, progress=ProgressFile(tmp_path, rank=0, total=total)
+    )
+
+
+def load(books: Bookkeeper, take: Callable[[str], str | None] = lambda name: name) -> tuple[str, ...]:
+    """Copy each tensor into the parameter that ``take`` names; what the account finds wrong."""
+    with books.recorder:
+        for name, data in books.stream():
+            target = take(name)
+            if target in books.parameters:
+                books.parameters[target].copy_(data)
+    books.close()
+    return tuple(f"{fault.name} {fault.text}" for fault in books.faults)
+
+
+def test_a_whole_load_has_no_faults(books: Bookkeeper, tmp_path: Path) -> None:
+    assert load(books) == ()
+    account = books.account(rank=0, world_size=1)
+    assert account.sources == {"base": SourceRead(tensors=1, bytes=24), "gptq": SourceRead(tensors=2, bytes=56)}
+    assert (account.parameters, account.parameter_bytes, account.redundant) == (2, 48, ("b.g_idx",))
+    assert read_progress(tmp_path) == (80, 80)
+    assert books.parameters["b"].eq(2).all()
+
+
+def test_a_tensor_that_nothing_takes_is_a_fault(books: Bookkeeper) -> None:
+    assert load(books, lambda name: None if name == "b" else name) == (
+        "b (source gptq) was not taken by any parameter",
+        "parameter b was never filled",
+    )
+
+
+def test_a_parameter_that_two_tensors_fill_is_a_fault(books: Bookkeeper) -> None:
+    assert load(books, lambda name: None if name == "b.g_idx" else "a") == (
+        "parameter a has 6 of 6 elements that were filled more than once",
+        "parameter b was never filled",
+    )
+
+
+def test_a_group_order_that_matters_must_not_be_left_out(books: Bookkeeper, tmp_path: Path) -> None:
+    save_file({"b": torch.ones(2, 3), "b.g_idx": ORDER.flip(0).contiguous()}, tmp_path / "gptq.safetensors")
+    assert load(books) == ("b.g_idx (source gptq) orders groups in a way that the engine leaves out",)
+
+
+def test_a_tensor_of_another_rank_s_layers_may_be_left_out(books: Bookkeeper) -> None:
+    books.elsewhere = lambda name: name == "b"
+    assert load(books, lambda name: None if name == "b" else name) == ("parameter b was never filled",)
+
+
+def test_an_engine_that_stops_is_noted_with_the_tensor(books: Bookkeeper) -> None:
+    with pytest.raises(KeyError) as caught, books.recorder:
+        for name, _ in books.stream():
+            raise KeyError(f"{name} is unknown. The available parameters are a, b, c")
+    books.interrupted(caught.value)
+    (fault,) = books.faults
+    assert fault.name == "a" and fault.text == "stopped the engine: KeyError: 'a is unknown."
+
+
+def test_a_refusal_lists_its_faults() -> None:
+    text = str(StrictLoadingError(tuple(LoadFault(name=f"t{n}", text="is missing") for n in range(25))))
+    assert "25 faults" in text and "t19 is missing" in text and "t20" not in text and "and 5 more" in text
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"shape": (3, 2)}, r"planned F32\[3, 2\], found F32\[2, 3\]"),
+    ({"dtype": "BF16"}, r"planned BF16\[2, 3\], found F32\[2, 3\]"),
+    ({"name": "c"}, "c in .*base.safetensors: is missing, though it was planned"),
+])  # fmt: skip
+def test_a_tensor_that_is_not_as_planned_stops_the_stream(
+    planned: tuple[RunTensor, ...], change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(TensorMismatch, match=words):
+        list(read_tensors((replace(planned[0], **change),)))
+
+
+def test_only_planned_tensors_come_each_once(planned: tuple[RunTensor, ...]) -> None:
+    mixed = (planned[2], planned[0], planned[1])
+    assert [tensor.name for tensor, _ in read_tensors(mixed)] == ["a", "b.g_idx", "b"]
+
+
+def test_a_scalar_and_an_empty_tensor_are_read(tmp_path: Path, planned: tuple[RunTensor, ...]) -> None:
+    file = tmp_path / "x.safetensors"
+    save_file({"one": torch.tensor(2.0), "none": torch.zeros(0, 3)}, file)
+    tensors = tuple(
+        replace(planned[0], name=name, file=str(file), shape=shape) for name, shape in (("one", ()), ("none", (0, 3)))
+    )
+    assert [tuple(data.shape) for _, data in read_tensors(tensors)] == [(), (0, 3)]
+
+
+@pytest.mark.parametrize("g_idx, trivial", [
+    ([0, 0, 1, 1], True), ([0, 0, 0, 0], True), ([0, 1, 2, 3], True), ([0, 1, 0, 1], False), ([1, 1, 0, 0], False),
+    ([0, 0, 0, 1], False), ([0, 0, 2, 2], False), ([], False), ([-1, -1], False), ([0, 0, 1], False),
+])  # fmt: skip
+def test_a_group_order_is_trivial_when_it_counts_up_evenly(g_idx: list[int], trivial: bool) -> None:
+    assert group_order_is_trivial(torch.tensor(g_idx, dtype=torch.int32)) is trivial
+
+
+def test_a_module_s_bytes_count_each_storage_once() -> None:
+    module = torch.nn.Linear(4, 8)
+    module.register_buffer("table", torch.zeros(16, dtype=torch.int8))
+    module.alias = module.weight.data.t()
+    module.extra = torch.zeros(10)
+    module.nowhere = torch.zeros(10, device="meta")
+    seen: set[int] = set()
+    assert module_bytes(module, seen) == 4 * 32 + 4 * 8 + 16 + 40
+    assert module_bytes(module, seen) == 0
+
+
+def test_memory_in_use_grows_with_what_is_held() -> None:
+    before = memory_in_use()
+    held = torch.ones(8 << 20)
+    assert memory_in_use() - before > held.nbytes // 2
