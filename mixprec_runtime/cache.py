@@ -5,12 +5,13 @@ from __future__ import annotations
 __all__ = ["cache_folder"]
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def cache_folder() -> Path:
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """``$MIXPREC_CACHE``, else ``mixprec`` in the user's cache folder (XDG base directory specification)."""
-    if named := os.environ.get("MIXPREC_CACHE"):
+    if named := environment.get("MIXPREC_CACHE"):
         return Path(named).expanduser().absolute()
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    root = environment.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(root).expanduser().absolute() / "mixprec"

@@ -1,10 +1,15 @@
-"""Environments of engine cells: made once, used by every session that needs the cell, remade when the pins change."""
+"""Environments of engine cells: made once, used by every session that needs the cell, remade when the pins change.
+
+Packages are installed by uv, which takes 10 s where pip takes 150 (most of it compiling files nobody imports); torch by
+pip, because only pip knows where this machine keeps its CPU build (``find-links``, extra indexes).
+"""
 
 from __future__ import annotations
 
 __all__ = ["CACHE", "ROOT", "engine_python"]
 
 import hashlib
+import os
 import sys
 import venv
 from pathlib import Path
@@ -15,6 +20,7 @@ from noxfiles.cells import Cell
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "mixprec"
+UV = "uv>=0.8"
 TEST_TOOLS = ("pytest>=8", "hypothesis>=6")
 
 
@@ -22,7 +28,7 @@ def engine_python(session: nox.Session, cell: Cell) -> str:
     """The interpreter of the cell's environment, with this checkout installed into it.
 
     Made anew when the pins, this project's metadata or the interpreter differ from those it was made with. The pins
-    are complete, so pip resolves nothing (``--no-deps``) and takes no build of another machine's kind.
+    are complete, so nothing is resolved (``--no-deps``) and no build of another machine's kind is taken.
     """
     folder = ROOT / ".nox" / f"cell-{cell.name}"
     python = folder / "bin" / "python"
@@ -33,12 +39,28 @@ def engine_python(session: nox.Session, cell: Cell) -> str:
         return str(python)
     session.log(f"making {folder.relative_to(ROOT)}")
     venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(folder)
-    pip = (str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
-    session.run(*pip, "--no-deps", "-r", str(cell.pins), external=True)
-    session.run(*pip, *TEST_TOOLS, external=True)
-    session.run(*pip, "--no-deps", "-e", str(ROOT), external=True)
+    pip = (str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
+    session.run(*pip, UV, external=True)
+    torch = next(line for line in cell.pins.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+    session.log(f"installing {torch}")
+    session.run(*pip, "--no-deps", torch, external=True)
+    uv = (str(folder / "bin" / "uv"), "pip", "install", "--no-progress", "--python", str(python))
+    index = _index(session, python)
+    session.run(*uv, "--no-deps", "-r", str(cell.pins), external=True, env=index)
+    session.run(*uv, *TEST_TOOLS, external=True, env=index)
+    session.run(*uv, "--no-deps", "-e", str(ROOT), external=True, env=index)
     made.write_text(wanted, encoding="utf-8")
     return str(python)
+
+
+def _index(session: nox.Session, python: Path) -> dict[str, str]:
+    """uv does not read pip's settings: hand on the index that pip is set up for, if it is set up for one."""
+    named = os.environ.get("PIP_INDEX_URL") or session.run(
+        str(python), "-m", "pip", "config", "get", "global.index-url",
+        external=True, silent=True, success_codes=[0, 1], stderr=None,
+    )  # fmt: skip
+    url = str(named).strip() if named and str(named).strip().startswith("http") else ""
+    return {"UV_DEFAULT_INDEX": url} if url else {}
 
 
 def _digest(cell: Cell) -> str:

@@ -2,6 +2,7 @@
 
 Each checkpoint is made in a hidden folder beside its place and gets its name by one rename, so nothing half-made
 is ever taken for whole. What is current already is left alone. Progress is one line a step, on standard output.
+Once the base is there the others are made side by side, a process and a share of the cores each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ __all__ = ["build", "main"]
 
 import argparse
 import importlib.metadata
+import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -103,17 +107,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rebuild", action="store_true", help="make them again even where they are current")
     parser.add_argument("--threads", type=int, default=None, help="threads of torch (its own choice)")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--jobs", type=int, default=_cores(), help="checkpoints made at a time (one per core)")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser.parse_args(words)
     if options.threads is not None:
         _limit_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.only or [recipe.name for recipe in RECIPES]
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that work folders are taken away
+    later = [name for name in names if name != "base"] if options.jobs > 1 else []
+    now = [name for name in names if name not in later] if len(later) > 1 else names
     try:
-        build(options.out, names, rebuild=options.rebuild, report=lambda line: print(line, flush=True))
+        build(options.out, now, rebuild=options.rebuild, report=lambda line: print(line, flush=True))
     except MixprecError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
-    return 0
+    return _side_by_side(options, later, own=len(words)) if len(later) > 1 else 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _side_by_side(options: argparse.Namespace, names: Sequence[str], *, own: int) -> int:
+    """Run this program again for each name, so many at a time; the first code that is not 0 ends all of them."""
+    program = sys.orig_argv[: len(sys.orig_argv) - own]
+    threads = max(1, _cores() // options.jobs)
+    rebuild = ["--rebuild"] if options.rebuild else []
+    common = [*rebuild, "--jobs", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    waiting, code = list(names), 0
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        while (waiting or running) and not code:
+            while waiting and len(running) < options.jobs:
+                words = [*program, str(options.out), *common, "--only", waiting.pop(0)]
+                running.append(subprocess.Popen(words, env=environment))
+            time.sleep(0.1)
+            code = next((child.returncode for child in running if child.poll()), 0)
+            running = [child for child in running if child.poll() is None]
+    finally:
+        for child in running:
+            child.terminate()
+        for child in running:
+            child.wait()
+    return code
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 The builder needs llm-compressor, gguf and the package that carries the model. An interpreter that has them builds
 itself; for any other, a private environment is made inside the cache folder from pinned requirements, once.
-
-Cache folder: ``$MIXPREC_CACHE``, else ``$XDG_CACHE_HOME/mixprec``, else ``~/.cache/mixprec``.
 """
 
 from __future__ import annotations
 
-__all__ = ["DemoCheckpoints", "cache_folder", "current_checkpoints", "demo_checkpoints"]
+__all__ = ["DemoCheckpoints", "current_checkpoints", "demo_checkpoints"]
 
 import fcntl
 import os
@@ -40,15 +38,6 @@ class DemoCheckpoints:
     awq: Path
     int8: Path
     fp8: Path
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where mixprec keeps what it can make again."""
-    if named := environment.get("MIXPREC_CACHE"):
-        return Path(named).expanduser()
-    if shared := environment.get("XDG_CACHE_HOME"):
-        return Path(shared).expanduser() / "mixprec"
-    return Path.home() / ".cache" / "mixprec"
 
 
 def current_checkpoints(cache_dir: Path) -> DemoCheckpoints | tuple[str, ...]:

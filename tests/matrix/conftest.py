@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mixprec_runtime.demo.checkpoints import DemoCheckpoints, cache_folder, current_checkpoints
+from mixprec_runtime.cache import cache_folder
+from mixprec_runtime.demo.checkpoints import DemoCheckpoints, current_checkpoints
 from mixprec_runtime.demo.recipes import RECIPES
 
 

@@ -65,7 +65,7 @@ def _verdict(
     shape = tuple(str(arguments[name]) for name in WEIGHT_ARGUMENTS)
     key = (type(method).__qualname__, scheme, kind, shape)
     if key not in proofs:
-        proofs[key] = prove(method, layer, arguments)
+        proofs[key] = prove(method, layer, kind, arguments)
         if proofs[key].fault is not None:
             has = portable_class(type(method), kind) is not None
             what = "a portable kernel takes its place" if has else "mixprec has no portable kernel for it"

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch.nn import Parameter
 
-from mixprec_runtime.kernels.fp8 import fp8_linear, per_channel
 from mixprec_runtime.kernels.int4 import GROUPS, from_awq, from_gptq, int4_linear
+from mixprec_runtime.kernels.w8 import per_channel, w8_linear
 from mixprec_runtime.records.format import FormatKind
 
 
@@ -51,30 +51,31 @@ class PortableInt4:
         )
 
 
-class PortableFp8:
-    """FP8 weights per tensor or channel, widened in tiles; parameters stay as they were loaded."""
+class PortableW8:
+    """8-bit weights per tensor or channel, widened in tiles; parameters stay as they were loaded."""
 
-    mixprec_kernel = "portable fp8"
+    mixprec_kernel = "portable w8"
     mixprec_kind: FormatKind
 
     def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
         """Bring the scales into one per channel."""
         scale = per_channel(layer.weight_scale.data, list(layer.logical_widths))
         if scale is None:
-            raise ValueError(f"the portable fp8 kernel has no scales of shape {list(layer.weight_scale.shape)}")
+            raise ValueError(f"the portable 8-bit kernel has no scales of shape {list(layer.weight_scale.shape)}")
         layer.weight_scale = Parameter(scale, requires_grad=False)
 
     def apply(
         self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
         """``x @ weight.T + bias``."""
-        return fp8_linear(x, layer.weight, layer.weight_scale, bias)
+        return w8_linear(x, layer.weight, layer.weight_scale, bias)
 
 
 PORTABLE: Mapping[FormatKind, type] = {
     FormatKind.GPTQ: PortableInt4,
     FormatKind.AWQ: PortableInt4,
-    FormatKind.FP8: PortableFp8,
+    FormatKind.FP8: PortableW8,
+    FormatKind.INT8: PortableW8,
 }
 """Formats that have a portable kernel (on a CPU)."""
 

@@ -1,13 +1,14 @@
-"""8-bit floating-point weights, widened tile by tile in the cache.
+"""8-bit weights, float8 or int8, widened tile by tile in the cache.
 
-``weight = w8 * scale`` with one scale per tensor or per output channel (compressed-tensors "float-quantized",
-strategies ``tensor`` and ``channel``). Activations are left as they are: dynamic activation quantization belongs
-to kernels that multiply in float8, and leaving it out only takes an error away.
+``weight = w8 * scale`` with one scale per tensor or per output channel (compressed-tensors "float-quantized" and
+"int-quantized", strategies ``tensor`` and ``channel``, symmetric). Every value of float8 e4m3 and of int8 is exact in
+BF16. Activations are left as they are: dynamic activation quantization belongs to kernels that multiply in 8 bits, and
+leaving it out only takes an error away.
 """
 
 from __future__ import annotations
 
-__all__ = ["TILE", "fp8_linear", "per_channel"]
+__all__ = ["TILE", "per_channel", "w8_linear"]
 
 import torch
 
@@ -28,10 +29,10 @@ def per_channel(scale: torch.Tensor, widths: list[int]) -> torch.Tensor | None:
     return flat.expand(out).contiguous() if flat.numel() == 1 else None
 
 
-def fp8_linear(
+def w8_linear(
     x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """``x @ (weight * scale[:, None]).T + bias`` for x ``[..., in]``, weight float8 ``[out, in]``, scale ``[out]``."""
+    """``x @ (weight * scale[:, None]).T + bias`` for x ``[..., in]``, weight ``[out, in]``, scale ``[out]``."""
     tiles = [
         torch.nn.functional.linear(x, weight[at : at + TILE].to(x.dtype)) for at in range(0, len(weight), TILE)
     ]
