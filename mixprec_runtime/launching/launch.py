@@ -109,8 +109,10 @@ def serve(
                 if while_ready is None:
                     _while_running(engine, log, observer, stop)
                 else:
-                    while_ready(command)
+                    stop.interrupting(while_ready, command)
             elif not stop.is_set():
+                for line in log.new_lines():
+                    observer.log(line)
                 raise EngineFailed(engine.code() or 0, log.file, log.telling(ERROR_LINE), read_accounts(state))
         finally:
             if engine.members():
@@ -179,13 +181,39 @@ def _alive(folder: Path) -> bool:
     return pid.isdigit() and Path(f"/proc/{pid}").exists()
 
 
+class _Stop(threading.Event):
+    """Set by a signal; while something is done that does not look at it, a signal interrupts that too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._interrupts = False
+
+    def note(self) -> None:
+        """A signal has come."""
+        self.set()
+        if self._interrupts:
+            self._interrupts = False
+            raise KeyboardInterrupt
+
+    def interrupting(self, work: Callable[[ServeCommand], None], command: ServeCommand) -> None:
+        """Do something that a signal may end."""
+        self._interrupts = True
+        try:
+            if not self.is_set():
+                work(command)
+        except KeyboardInterrupt:
+            self.set()
+        finally:
+            self._interrupts = False
+
+
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
+def _signals() -> Iterator[_Stop]:
     """An event that Ctrl-C, SIGTERM and a closed terminal set; a second signal changes nothing more."""
-    stop = threading.Event()
+    stop = _Stop()
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        stop.note()
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

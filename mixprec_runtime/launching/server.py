@@ -34,8 +34,8 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def free_port(wanted: int | None = None) -> int:
-    """``wanted`` when nothing listens there, else a port that the kernel has free."""
-    if wanted is not None and port_is_free("127.0.0.1", wanted):
+    """``wanted`` when nothing listens there, else (and for 0) a port that the kernel has free."""
+    if wanted and port_is_free("127.0.0.1", wanted):
         return wanted
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))

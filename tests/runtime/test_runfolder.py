@@ -42,13 +42,13 @@ def test_another_plan_has_another_path(shop: Workshop, plan: Plan, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"])
-def test_another_file_of_the_base_gives_another_path(
-    shop: Workshop, plan: Plan, tmp_path: Path, name: str
-) -> None:
+def test_another_file_of_the_base_gives_another_path(shop: Workshop, plan: Plan, tmp_path: Path, name: str) -> None:
     file = shop.root / "base" / name
     before = run_folder_path(plan, root=tmp_path)
     content = file.read_bytes() if file.exists() else b""
-    file.write_bytes(content.replace(b'"1.0"', b'"2.0"').replace(b"bfloat16", b"float16") if name != "model.safetensors" else content)
+    file.write_bytes(
+        content.replace(b'"1.0"', b'"2.0"').replace(b"bfloat16", b"float16") if name != "model.safetensors" else content
+    )
     if not content:
         file.write_text("{{ messages }}")
     os.utime(file, ns=(5, 5))
@@ -57,7 +57,14 @@ def test_another_file_of_the_base_gives_another_path(
 
 def test_it_holds_the_base_s_files_and_no_weight(shop: Workshop, plan: Plan, tmp_path: Path) -> None:
     base = shop.root / "base"
-    for name in ("tokenizer.model", "vocab.txt", "chat_template.jinja", "pytorch_model.bin", "quant_config.json", "x.gguf"):
+    for name in (
+        "tokenizer.model",
+        "vocab.txt",
+        "chat_template.jinja",
+        "pytorch_model.bin",
+        "quant_config.json",
+        "x.gguf",
+    ):
         (base / name).write_text("{}")
     (base / "folder.json").mkdir()
     folder = write_run_folder(plan, root=tmp_path / "runs")
@@ -103,7 +110,9 @@ def test_a_changed_and_a_vanished_checkpoint_are_both_named(shop: Workshop, plan
     assert f"{shop.root}/gptq/model.safetensors: No such file" in text and "mixprec launch MIX" in text
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"files": {}, "tensors": [{}]}', '{"files": [1], "tensors": []}', "5"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"files": {}, "tensors": [{}]}', '{"files": [1], "tensors": []}', "5"]
+)
 def test_a_run_file_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / RUN_FILE).write_text(content)
     with pytest.raises(RunFolderError, match=RUN_FILE):

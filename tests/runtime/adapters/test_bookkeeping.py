@@ -41,9 +41,7 @@ def planned(tmp_path: Path) -> tuple[RunTensor, ...]:
 def books(planned: tuple[RunTensor, ...], tmp_path: Path) -> Bookkeeper:
     parameters = {"a": torch.zeros(2, 3), "b": torch.zeros(2, 3)}
     total = sum(tensor.bytes for tensor in planned)
-    return Bookkeeper(
-        planned=planned, parameters=parameters, progress=ProgressFile(tmp_path, rank=0, total=total)
-    )
+    return Bookkeeper(planned=planned, parameters=parameters, progress=ProgressFile(tmp_path, rank=0, total=total))
 
 
 def load(books: Bookkeeper, take: Callable[[str], str | None] = lambda name: name) -> tuple[str, ...]:

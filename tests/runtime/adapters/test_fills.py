@@ -63,7 +63,7 @@ def test_columns_fill_a_parameter_together() -> None:
 
 
 def test_every_way_to_write_in_place_is_seen() -> None:
-    names = "fill_ zero_ setitem out foreach index_copy_ t copy_view".split()
+    names = ["fill_", "zero_", "setitem", "out", "foreach", "index_copy_", "t", "copy_view"]
     ps = {name: parameter(2, 2) for name in names}
     with FillRecorder(ps) as recorder:
         ps["fill_"].data.fill_(1)

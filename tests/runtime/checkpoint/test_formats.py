@@ -127,7 +127,9 @@ def test_gptq_tensors_that_do_not_fit_each_other(suffix: str, shape: tuple[int, 
     assert words in reason({**builders.gptq(OUT, IN), suffix: Tensor("I32", shape)})
 
 
-@pytest.mark.parametrize("suffix, shape", [("qweight", (IN // 8,)), ("scales", (OUT,)), ("qweight", ()), ("scales", ())])
+@pytest.mark.parametrize(
+    "suffix, shape", [("qweight", (IN // 8,)), ("scales", (OUT,)), ("qweight", ()), ("scales", ())]
+)
 def test_misshapen_gptq_is_refused_where_its_config_says_gptq(suffix: str, shape: tuple[int, ...]) -> None:
     tensors = {**builders.gptq(OUT, IN), suffix: Tensor("I32", shape)}
     assert "do not fit" in reason(tensors, {"quant_method": "gptq", "bits": 4})

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mixprec_runtime.kernels.w8 import TILE, w8_linear, per_channel  # noqa: E402
+from mixprec_runtime.kernels.w8 import TILE, per_channel, w8_linear  # noqa: E402
 
 
 @pytest.mark.parametrize("scale, wanted", [

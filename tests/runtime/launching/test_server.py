@@ -17,6 +17,7 @@ from mixprec_runtime.launching.server import complete, free_port, healthy, port_
 def answering(answer: bytes) -> Iterator[str]:
     """A listener that gives every caller the same bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+
         def serve() -> None:
             while True:
                 try:

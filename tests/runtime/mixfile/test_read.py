@@ -177,11 +177,14 @@ words = st.sampled_from(["model", "base", "int4", "a", "Linear", "re:.*", "re:("
 leaves = words | st.integers() | st.booleans() | st.none() | st.floats() | st.dates() | st.binary(max_size=3)
 structures: Any = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | st.integers() | st.booleans(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(words | st.integers() | st.booleans(), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 rules = st.lists(
-    st.fixed_dictionaries({}, optional={"targets": st.lists(words) | structures, "source": words | structures}) | structures,
+    st.fixed_dictionaries({}, optional={"targets": st.lists(words) | structures, "source": words | structures})
+    | structures,
     max_size=3,
 )
 mixes = st.fixed_dictionaries(

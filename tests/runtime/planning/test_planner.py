@@ -238,7 +238,9 @@ def test_rotary_tables_that_a_tool_saved_are_left_out(shop: Workshop) -> None:
     assert not [name for name in sources(shop.plan("model: base\n")) if "rotary" in name]
 
 
-@pytest.mark.parametrize("key, value", [("vocab_size", 49), ("hidden_size", 64), ("num_key_value_heads", 4), ("model_type", "qwen2")])
+@pytest.mark.parametrize(
+    "key, value", [("vocab_size", 49), ("hidden_size", 64), ("num_key_value_heads", 4), ("model_type", "qwen2")]
+)
 def test_a_source_of_another_model_is_refused(shop: Workshop, key: str, value: object) -> None:
     shop.checkpoint("base")
     shop.checkpoint("awq", **{key: value})
@@ -266,7 +268,12 @@ def test_a_vocabulary_of_other_length_in_the_tensors_is_refused(shop: Workshop) 
 def test_a_module_that_the_source_lacks_or_that_makes_no_layout(shop: Workshop) -> None:
     shop.checkpoint("base")
     tensors = model_tensors(awq)
-    for name in ("0.mlp.down_proj.qweight", "0.mlp.down_proj.qzeros", "0.mlp.down_proj.scales", "1.mlp.down_proj.scales"):
+    for name in (
+        "0.mlp.down_proj.qweight",
+        "0.mlp.down_proj.qzeros",
+        "0.mlp.down_proj.scales",
+        "1.mlp.down_proj.scales",
+    ):
         del tensors[f"model.layers.{name}"]
     shop.checkpoint("awq", tensors)
     plan = shop.plan("model: base\nsources: {awq: {path: awq}}\nrules: [{targets: ['re:.*down_proj'], source: awq}]\n")
