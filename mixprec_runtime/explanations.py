@@ -8,8 +8,8 @@ from mixprec_doctor.records.explanation import Explanation
 
 PAGE_HEAD = """# Findings of plans
 
-One entry for each code that `mixprec plan` and `mixprec launch` can report; `mixprec explain CODE` shows the same text. This
-page is written by `python tests/runtime/write_plan_findings_page.py`, and a test keeps it in step.
+One entry for each code that `mixprec plan` and `mixprec launch` can report; `mixprec explain CODE` shows the same text.
+This page is written by `python tests/runtime/write_plan_findings_page.py`, and a test keeps it in step.
 """
 
 EXPLANATIONS: tuple[Explanation, ...] = (
@@ -18,7 +18,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="a checkpoint folder cannot be used",
         promise="A folder that the mix names has no readable config or no usable weights.",
         explanation=(
-            "A source is a folder with config.json and safetensors files. Something of it is missing, is no JSON, or the "
+            "A source is a folder with config.json and safetensors files. Something of it is missing, is no "
+            "JSON, or the "
             "index and the files do not agree."
         ),
         example="model.safetensors.index.json promises 12 tensors that its files do not hold.",
@@ -29,7 +30,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="a safetensors file is broken",
         promise="A file is shorter than its header says, or its header contradicts itself.",
         explanation=(
-            "The header of a safetensors file says where each tensor lies. A file that was copied or downloaded in part "
+            "The header of a safetensors file says where each tensor lies. A file that was copied or downloaded "
+            "in part "
             "ends too early; engines notice that late, or read rubbish."
         ),
         example="model.safetensors is cut off: its tensors need 269060552 bytes, the file has 134217728.",
@@ -59,7 +61,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="a source is another model",
         promise="A source's config differs from the base's where shapes or the vocabulary depend on it.",
         explanation=(
-            "All sources of a mixture are checkpoints of one model. A different number of layers, heads, hidden units or "
+            "All sources of a mixture are checkpoints of one model. A different number of layers, heads, hidden "
+            "units or "
             "tokens means a different model, even if some shapes agree."
         ),
         example="vocab_size: base 49152, source 32000.",
@@ -71,7 +74,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         promise="A rule, or one of its targets, names no module of the model.",
         explanation=(
             "A rule without effect is a mistake more often than not, and would serve another mixture than the one "
-            "meant. Names are those of the checkpoint (q_proj), not an engine's (qkv_proj); a regular expression matches "
+            "meant. Names are those of the checkpoint (q_proj), not an engine's (qkv_proj); a regular expression "
+            "matches "
             "from the start of the name."
         ),
         example="targets: ['re:layers\\.0\\.'] matches nothing, since names start with 'model.'.",
@@ -90,7 +94,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="a fused unit is split",
         promise="Modules that an engine keeps in one parameter are taken from different sources.",
         explanation=(
-            "Engines fuse q, k and v, and gate and up, into one parameter with one format, one set of scales and one kernel. "
+            "Engines fuse q, k and v, and gate and up, into one parameter with one format, one set of scales and "
+            "one kernel. "
             "Its parts therefore have one source."
         ),
         example="q_proj comes from the rule at mix.yaml:9:5, k_proj and v_proj from the default.",
@@ -117,8 +122,10 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="tensors make no known layout",
         promise="A module's tensors are not one of the layouts that mixprec knows, or contradict each other.",
         explanation=(
-            "The format of a module is read from the names, types and shapes of its tensors, and compared with the config "
-            "where that says something. A module with qweight but no scales, or 8-bit tensors under a config of 4 bits, "
+            "The format of a module is read from the names, types and shapes of its tensors, and compared with "
+            "the config "
+            "where that says something. A module with qweight but no scales, or 8-bit tensors under a config of "
+            "4 bits, "
             "is refused."
         ),
         example="its config says 8 bits, its tensors hold 4.",

@@ -16,9 +16,7 @@ def engine(session: nox.Session, cell: str) -> None:
     """Serve mixtures on a real engine and compare with a float32 reference."""
     python = engine_python(session, find_cell(cell))
     environment = {"MIXPREC_CACHE": str(CACHE), "HF_HUB_OFFLINE": "1"}
-    session.run(
-        python, "-m", "mixprec_runtime", "demo", "--checkpoints-only", env=environment, external=True
-    )
+    session.run(python, "-m", "mixprec_runtime", "demo", "--checkpoints-only", env=environment, external=True)
     session.run(
         python, "-m", "pytest", "-m", "engine", str(ROOT / "tests" / "matrix"), *session.posargs,
         env=environment, external=True,

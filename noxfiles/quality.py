@@ -7,7 +7,7 @@ __all__ = ["lint", "typecheck", "unit"]
 import nox
 
 TORCH = "torch==2.13.0"  # the CPU build, where pip is set up for it
-UNIT = ("pytest>=8", "hypothesis>=6", "numpy", "transformers>=5,<6", "safetensors")
+UNIT = ("pytest>=8", "hypothesis>=6", "numpy", "transformers>=5,<6", "safetensors", "compressed-tensors")
 
 
 @nox.session

@@ -17,7 +17,9 @@ def code_map() -> str:
     for folder in FOLDERS:
         for package in sorted({file.parent for file in (ROOT / folder).rglob("*.py")}):
             lines += ["", f"**{package.relative_to(ROOT)}/** {_promise(package / '__init__.py')}", ""]
-            lines += [f"* `{file.name}`: {_promise(file)}" for file in sorted(package.glob("*.py")) if file.stem != "__init__"]
+            lines += [
+                f"* `{file.name}`: {_promise(file)}" for file in sorted(package.glob("*.py")) if file.stem != "__init__"
+            ]
     return "\n".join(lines) + "\n\n"
 
 

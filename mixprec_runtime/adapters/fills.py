@@ -91,9 +91,7 @@ class FillRecorder(TorchDispatchMode):
         if parameter.element_size() != target.element_size():
             region = self._bytes_region(target, parameter)
         else:
-            region = Region(
-                target.storage_offset() - parameter.storage_offset(), tuple(target.shape), target.stride()
-            )
+            region = Region(target.storage_offset() - parameter.storage_offset(), tuple(target.shape), target.stride())
         self.regions[name].append(region)
         if self.current is not None:
             self.written[self.current] = self.written.get(self.current, 0) + target.numel()

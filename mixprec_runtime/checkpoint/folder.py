@@ -109,8 +109,7 @@ def _indexed(path: Path) -> dict[str, TensorHeader]:
         first = missing[0]
         raise CheckpointError(
             path / INDEX,
-            f"promises {len(missing)} tensors that its files do not hold, first {first!r} in "
-            f"{weight_map[first]}",
+            f"promises {len(missing)} tensors that its files do not hold, first {first!r} in {weight_map[first]}",
             "fetch the folder again: index and files are of different states",
         )
     for file, found in headers.items():

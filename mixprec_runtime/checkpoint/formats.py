@@ -83,9 +83,7 @@ def _listed(tensors: Mapping[str, TensorHeader]) -> str:
     return ", ".join(f"{suffix} {t.dtype}{list(t.shape)}" for suffix, t in sorted(tensors.items()))
 
 
-def _kind(
-    tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object] | None
-) -> FormatKind | None:
+def _kind(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object] | None) -> FormatKind | None:
     if "qweight" in tensors:
         qweight, scales = tensors["qweight"], tensors.get("scales")
         if qweight.dtype != "I32" or len(qweight.shape) != 2 or scales is None or len(scales.shape) != 2:
@@ -106,9 +104,7 @@ def _kind(
     return FormatKind.PLAIN if dtype in FLOATS else None
 
 
-def _gptq(
-    tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]
-) -> ModuleWeights | MalformedModule:
+def _gptq(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]) -> ModuleWeights | MalformedModule:
     """qweight [in*bits/32, out], qzeros [groups, out*bits/32], scales [groups, out], g_idx [in]."""
     if any(len(tensors[suffix].shape) != 2 for suffix in ("qweight", "qzeros", "scales")):
         return MalformedModule(reason=f"qweight, qzeros and scales do not fit: {_listed(tensors)}")
@@ -145,9 +141,7 @@ def _awq(tensors: Mapping[str, TensorHeader]) -> ModuleWeights | MalformedModule
     return ModuleWeights(format=Format(kind=FormatKind.AWQ, bits=bits, group=group), shape=(out, inputs))
 
 
-def _packed(
-    tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]
-) -> ModuleWeights | MalformedModule:
+def _packed(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]) -> ModuleWeights | MalformedModule:
     """compressed-tensors pack-quantized: weight_packed [out, in*bits/32], weight_scale [out, groups].
 
     ``weight_shape`` holds the plain shape, but as data; headers give it once the number of bits is known.
@@ -190,9 +184,7 @@ def _stored_whole(tensors: Mapping[str, TensorHeader], kind: FormatKind) -> Modu
     scale = _scale_form(tensors)
     if scale is None:
         return MalformedModule(reason=f"its scale is neither per tensor, channel nor block: {_listed(tensors)}")
-    return ModuleWeights(
-        format=Format(kind=kind, bits=8, scale=scale, dtype=weight.dtype), shape=weight.shape
-    )
+    return ModuleWeights(format=Format(kind=kind, bits=8, scale=scale, dtype=weight.dtype), shape=weight.shape)
 
 
 def _scale_form(tensors: Mapping[str, TensorHeader]) -> str | None:

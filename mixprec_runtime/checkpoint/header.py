@@ -81,9 +81,7 @@ def _tensor(file: Path, name: str, entry: object, start: int) -> TensorHeader:
         raise BrokenSafetensors(
             file, f"gives tensor {name!r} {end - begin} bytes; {dtype} {_short(shape)} needs {needed}"
         )
-    return TensorHeader(
-        name=name, dtype=dtype, shape=tuple(shape), file=file, begin=start + begin, end=start + end
-    )
+    return TensorHeader(name=name, dtype=dtype, shape=tuple(shape), file=file, begin=start + begin, end=start + end)
 
 
 def _is_count(value: object) -> bool:

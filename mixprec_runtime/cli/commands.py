@@ -9,10 +9,7 @@ from mixprec_doctor.cli.lazy import CommandEntry
 RUNTIME_COMMANDS: dict[str, CommandEntry] = {
     "plan": CommandEntry(
         target="mixprec_runtime.cli.plan:plan",
-        help=(
-            "Read a mix file and the checkpoints' headers; show which layer comes from where, and its "
-            "bytes."
-        ),
+        help=("Read a mix file and the checkpoints' headers; show which layer comes from where, and its bytes."),
     ),
     "launch": CommandEntry(
         target="mixprec_runtime.cli.launch:launch",

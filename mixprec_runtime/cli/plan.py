@@ -19,9 +19,7 @@ from mixprec_doctor.errors import ExitCode
 )  # fmt: skip
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
 @click.pass_context
 def plan(
     ctx: click.Context,

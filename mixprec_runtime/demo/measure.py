@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Answer", "PROMPT", "ask", "decode_speed"]
+__all__ = ["PROMPT", "Answer", "ask", "decode_speed"]
 
 import time
 from dataclasses import dataclass

@@ -56,9 +56,7 @@ def from_gptq(
     return _pack(unpack_rows(qweight).t(), scales, zeros, dtype)
 
 
-def from_awq(
-    qweight: torch.Tensor, scales: torch.Tensor, qzeros: torch.Tensor, dtype: torch.dtype
-) -> Int4Weight:
+def from_awq(qweight: torch.Tensor, scales: torch.Tensor, qzeros: torch.Tensor, dtype: torch.dtype) -> Int4Weight:
     """From AutoAWQ's GEMM layout: qweight int32 ``[in, out / 8]``, qzeros ``[groups, out / 8]``; scales as above."""
     zeros = unpack_columns(qzeros, AWQ_ORDER).to(scales.dtype)
     return _pack(unpack_columns(qweight, AWQ_ORDER).t(), scales, zeros, dtype)

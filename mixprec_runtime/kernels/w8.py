@@ -33,8 +33,6 @@ def w8_linear(
     x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """``x @ (weight * scale[:, None]).T + bias`` for x ``[..., in]``, weight ``[out, in]``, scale ``[out]``."""
-    tiles = [
-        torch.nn.functional.linear(x, weight[at : at + TILE].to(x.dtype)) for at in range(0, len(weight), TILE)
-    ]
+    tiles = [torch.nn.functional.linear(x, weight[at : at + TILE].to(x.dtype)) for at in range(0, len(weight), TILE)]
     out = torch.cat(tiles, dim=-1) * scale.to(x.dtype)
     return out if bias is None else out + bias

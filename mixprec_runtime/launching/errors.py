@@ -50,9 +50,7 @@ class EngineFailed(MixprecError):
 
     exit_code = ExitCode.FINDINGS
 
-    def __init__(
-        self, code: int, log: Path, last_lines: tuple[str, ...], accounts: tuple[LoadAccount, ...]
-    ) -> None:
+    def __init__(self, code: int, log: Path, last_lines: tuple[str, ...], accounts: tuple[LoadAccount, ...]) -> None:
         super().__init__(code, log, last_lines, accounts)
         self.code = code
         self.log = log

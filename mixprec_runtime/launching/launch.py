@@ -149,9 +149,7 @@ def _until_ready(
     return False
 
 
-def _while_running(
-    engine: EngineProcess, log: LogFile, observer: Observer, stop: threading.Event
-) -> None:
+def _while_running(engine: EngineProcess, log: LogFile, observer: Observer, stop: threading.Event) -> None:
     while engine.code() is None and not stop.is_set():
         for line in log.new_lines():
             observer.log(line)

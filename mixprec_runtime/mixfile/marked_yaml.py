@@ -88,9 +88,7 @@ def _walk(file: Path, root: yaml.Node) -> tuple[dict[Path_, Mark], list[MixFault
     return marks, faults
 
 
-def _nodes(
-    path: Path_, node: yaml.Node, key: yaml.Node | None
-) -> Iterator[tuple[Path_, yaml.Node, yaml.Node | None]]:
+def _nodes(path: Path_, node: yaml.Node, key: yaml.Node | None) -> Iterator[tuple[Path_, yaml.Node, yaml.Node | None]]:
     yield path, node, key
     if len(path) > MAX_DEPTH:
         return

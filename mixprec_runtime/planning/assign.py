@@ -57,13 +57,11 @@ def assign(
             assigned[module] = Assignment(source=BASE_SOURCE, by="base")
     findings = [_idle(rule, matched[at]) for at, rule in enumerate(mix.rules) if not decided[at]]
     findings += [_unmatched_target(rule, target) for rule, target in _idle_targets(mix, classes, matched)]
-    findings += [_split(unit, assigned) for unit in units if len({assigned[m].source for m in unit.members}) > 1]
+    findings += [_split(group, assigned) for group in _alike(units, assigned)]
     return assigned, tuple(findings)
 
 
-def _idle_targets(
-    mix: Mix, classes: Mapping[str, str | None], matched: Mapping[int, int]
-) -> list[tuple[Rule, str]]:
+def _idle_targets(mix: Mix, classes: Mapping[str, str | None], matched: Mapping[int, int]) -> list[tuple[Rule, str]]:
     return [
         (rule, target)
         for at, rule in enumerate(mix.rules)
@@ -78,10 +76,7 @@ def _idle(rule: Rule, matched: int) -> Finding:
         return Finding(
             code="MP621",
             severity=Severity.WARNING,
-            summary=(
-                f"{rule.mark}: this rule decides nothing; earlier rules or ignore take all {matched} "
-                "matches"
-            ),
+            summary=(f"{rule.mark}: this rule decides nothing; earlier rules or ignore take all {matched} matches"),
             cause="The first rule that matches a module wins.",
             evidence=rule.targets,
             remedy=Remedy(text="Move the rule up, or take it out."),
@@ -103,29 +98,36 @@ def _unmatched(rule: Rule, targets: tuple[str, ...], summary: str) -> Finding:
         code="MP620",
         severity=Severity.ERROR,
         summary=summary,
-        cause=(
-            "A rule without effect is a mistake more often than not, and would serve another mixture "
-            "silently."
-        ),
+        cause=("A rule without effect is a mistake more often than not, and would serve another mixture silently."),
         evidence=targets,
         remedy=Remedy(text=hint),
     )
 
 
-def _split(unit: Unit, assigned: Mapping[str, Assignment]) -> Finding:
-    evidence = tuple(f"{module}: {assigned[module].reason}" for module in unit.members)
-    leaves = "|".join(member.rpartition(".")[2] for member in unit.members)
-    parent = unit.name.rpartition(".")[0]
+def _alike(units: tuple[Unit, ...], assigned: Mapping[str, Assignment]) -> list[list[Unit]]:
+    """Units with more than one source; those that the same rules split in the same way stand together."""
+    groups: dict[tuple[object, ...], list[Unit]] = {}
+    for unit in units:
+        if len({assigned[module].source for module in unit.members}) > 1:
+            reasons = tuple(assigned[module].reason for module in unit.members)
+            groups.setdefault((unit.name.rpartition(".")[2], reasons), []).append(unit)
+    return list(groups.values())
+
+
+def _split(units: list[Unit], assigned: Mapping[str, Assignment]) -> Finding:
+    first = units[0]
+    evidence = [f"{module}: {assigned[module].reason}" for module in first.members]
+    evidence += [f"likewise {unit.name}" for unit in units[1:]]
+    leaves = "|".join(member.rpartition(".")[2] for member in first.members)
+    parent = first.name.rpartition(".")[0]
+    if len(units) > 1:
+        parent = ".*\\." + parent.rpartition(".")[2]
+    more = f", and so do those of {len(units) - 1} units like it" if len(units) > 1 else ""
     return Finding(
         code="MP622",
         severity=Severity.ERROR,
-        summary=f"the parts of {unit.name} come from different sources",
-        cause=(
-            "An engine keeps these modules in one fused parameter with one format, so they have one "
-            "source."
-        ),
-        evidence=evidence,
-        remedy=Remedy(
-            text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."
-        ),
+        summary=f"the parts of {first.name} come from different sources{more}",
+        cause="An engine keeps these modules in one fused parameter with one format, so they have one source.",
+        evidence=tuple(evidence),
+        remedy=Remedy(text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."),
     )

@@ -194,9 +194,7 @@ def _differing(
     return None
 
 
-def _uneven_units(
-    units: tuple[Unit, ...], layers: list[LayerPlan], assigned: Mapping[str, Assignment]
-) -> list[_Fault]:
+def _uneven_units(units: tuple[Unit, ...], layers: list[LayerPlan], assigned: Mapping[str, Assignment]) -> list[_Fault]:
     by_name = {layer.layer: layer for layer in layers}
     faults = []
     for unit in units:
@@ -218,10 +216,7 @@ def _grouped(mix: Mix, faults: list[_Fault]) -> list[Finding]:
             Finding(
                 code=code,
                 severity=Severity.ERROR,
-                summary=(
-                    f"{mix.source(source).mark}: {_SUMMARIES[code].format(source=source)} "
-                    f"({len(members)})"
-                ),
+                summary=(f"{mix.source(source).mark}: {_SUMMARIES[code].format(source=source)} ({len(members)})"),
                 evidence=tuple(evidence),
                 remedy=Remedy(text=_REMEDIES[code]),
             )

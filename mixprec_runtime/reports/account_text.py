@@ -39,9 +39,7 @@ def _read(accounts: tuple[LoadAccount, ...]) -> Text:
     sources = ", ".join(f"{name} {tensors[name]} tensors {human_bytes(sizes[name])}" for name in tensors)
     filled = sum(account.parameters for account in accounts)
     slowest = max(account.seconds for account in accounts)
-    return Text(
-        f"✓ {filled} parameters filled, each exactly once, in {slowest:.1f} s; read {sources}", style="green"
-    )
+    return Text(f"✓ {filled} parameters filled, each exactly once, in {slowest:.1f} s; read {sources}", style="green")
 
 
 def _memory(plan: Plan, accounts: tuple[LoadAccount, ...]) -> Table:

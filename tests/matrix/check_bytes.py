@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -46,7 +47,7 @@ def same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 @register_model_loader("mixprec-checked")
 class CheckedLoader(MixprecModelLoader):
-    def load_weights(self, model, model_config) -> None:
+    def load_weights(self, model: torch.nn.Module, model_config: Any) -> None:
         super().load_weights(model, model_config)
         folder = Path(model_config.model)
         tensors = json.loads((folder / "mixprec-run.json").read_text(encoding="utf-8"))["tensors"]

@@ -46,15 +46,15 @@ class MixprecModelLoader(DefaultModelLoader):
         try:
             planned = read_run(folder)
         except RunFolderError as fault:
-            self._books = Bookkeeper(planned=(), parameters={}, progress=ProgressFile(self._state, rank=_rank(), total=0))
+            self._books = Bookkeeper(
+                planned=(), parameters={}, progress=ProgressFile(self._state, rank=_rank(), total=0)
+            )
             self._books.faults.append(LoadFault(name="run folder", text=fault.fault))
             self._refuse()
         self._books = Bookkeeper(
             planned=planned,
             parameters=dict(model.named_parameters()),
-            progress=ProgressFile(
-                self._state, rank=_rank(), total=sum(tensor.bytes for tensor in planned)
-            ),
+            progress=ProgressFile(self._state, rank=_rank(), total=sum(tensor.bytes for tensor in planned)),
             elsewhere=lambda name: is_pp_missing_parameter(name, model),
         )
         try:
@@ -95,8 +95,7 @@ class MixprecModelLoader(DefaultModelLoader):
         )
         write_account(self._state, account)
         logger.info(
-            "mixprec: %d tensors, %d bytes from %d sources; %d parameters filled, each exactly once, "
-            "in %.2f s",
+            "mixprec: %d tensors, %d bytes from %d sources; %d parameters filled, each exactly once, in %.2f s",
             sum(read.tensors for read in account.sources.values()),
             sum(read.bytes for read in account.sources.values()),
             len(account.sources),

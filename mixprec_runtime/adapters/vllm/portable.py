@@ -42,13 +42,9 @@ class PortableInt4:
         layer.mixprec_scales_and_zeros = Parameter(weight.scales_and_zeros, requires_grad=False)
         layer.mixprec_group = weight.group
 
-    def apply(
-        self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def apply(self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """``x @ weight.T + bias``."""
-        return int4_linear(
-            x, layer.mixprec_packed, layer.mixprec_scales_and_zeros, layer.mixprec_group, bias
-        )
+        return int4_linear(x, layer.mixprec_packed, layer.mixprec_scales_and_zeros, layer.mixprec_group, bias)
 
 
 class PortableW8:
@@ -64,9 +60,7 @@ class PortableW8:
             raise ValueError(f"the portable 8-bit kernel has no scales of shape {list(layer.weight_scale.shape)}")
         layer.weight_scale = Parameter(scale, requires_grad=False)
 
-    def apply(
-        self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def apply(self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """``x @ weight.T + bias``."""
         return w8_linear(x, layer.weight, layer.weight_scale, bias)
 

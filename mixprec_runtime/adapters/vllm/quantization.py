@@ -55,9 +55,7 @@ class MixprecConfig(QuantizationConfig):
     kernels ran here, per method and shape.
     """
 
-    def __init__(
-        self, modules: dict[str, str], formats: dict[str, str], inner: dict[str, QuantizationConfig]
-    ) -> None:
+    def __init__(self, modules: dict[str, str], formats: dict[str, str], inner: dict[str, QuantizationConfig]) -> None:
         super().__init__()
         self.modules = modules
         self.formats = formats

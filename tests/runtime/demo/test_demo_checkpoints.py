@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.demo import build as builder_module
 from mixprec_runtime.demo.build import build
-from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.demo.checkpoints import DemoCheckpoints, current_checkpoints, demo_checkpoints
 from mixprec_runtime.demo.errors import BuildFailed, UnknownRecipe
 from mixprec_runtime.demo.manifest import MANIFEST_NAME, is_current, write_manifest
