@@ -118,11 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     later = [name for name in names if name != "base"] if options.jobs > 1 else []
     now = [name for name in names if name not in later] if len(later) > 1 else names
     try:
-        build(options.out, now, rebuild=options.rebuild, report=lambda line: print(line, flush=True))
+        build(options.out, now, rebuild=options.rebuild, report=_say)
     except MixprecError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)
     return _side_by_side(options, later, own=len(words)) if len(later) > 1 else 0
+
+
+def _say(line: str) -> None:
+    """One write for the whole line: several builders share the output, and their lines must not run into each other."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _cores() -> int:
