@@ -60,9 +60,9 @@ def test_all_are_made_once_and_used_again(tmp_path: Path) -> None:
         "int8": "SmolLM2-135M-Instruct-W8A8-INT8",
         "fp8": "SmolLM2-135M-Instruct-FP8-Dynamic",
     }
-    made = [line for line in lines if line.startswith("made")]
-    assert made[0] == "made base"  # the others are made from it, side by side
-    assert sorted(made) == sorted(f"made {recipe.name}" for recipe in RECIPES)
+    order = [line for line in lines if line.startswith("made")]
+    assert order[0] == "made base"  # the others are made from it, side by side
+    assert sorted(order) == sorted(f"made {recipe.name}" for recipe in RECIPES)
     lines.clear()
     again = demo_checkpoints(tmp_path / "cache", report=lines.append, builder=("/no/such/command",))
     assert (again, lines) == (made, [])
