@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["round_activations"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def round_activations(model: PreTrainedModel, layout: str) -> None:
-    """Make every linear layer of the decoder (not the head) round its inputs, in place.
+def round_activations(model: PreTrainedModel, layout: str, *, only: Container[str] | None = None) -> None:
+    """Make linear layers of the decoder (not the head) round their inputs, in place: all, or those named in ``only``.
 
-    ``layout`` is ``int-quantized`` or ``float-quantized``; for any other nothing is rounded.
+    ``layout`` is ``int-quantized`` or ``float-quantized``; for any other nothing is rounded. Names are those of the
+    checkpoint (``model.layers.0.self_attn.o_proj``).
     """
     rounding = {"int-quantized": _to_int8, "float-quantized": _to_fp8}.get(layout)
     if rounding is None:
         return
-    for module in model.model.modules():
-        if isinstance(module, torch.nn.Linear):
+    for name, module in model.model.named_modules(prefix="model"):
+        if isinstance(module, torch.nn.Linear) and (only is None or name in only):
             module.register_forward_pre_hook(_hook(rounding))
 
 
