@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Bookkeeper", "StrictLoadingError", "memory_in_use", "module_bytes"]
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +13,17 @@ from pathlib import Path
 import torch
 
 from mixprec_doctor.errors import ExitCode, MixprecError
-from mixprec_runtime.adapters.fills import FillRecorder
+from mixprec_runtime.adapters.fills import TWICE, FillRecorder
 from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
 from mixprec_runtime.loading.state import ProgressFile
 from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
 from mixprec_runtime.runfolder import RunTensor
 
 SHOWN = 20
+SHARED = frozenset({"g_idx", "weight_g_idx"})
+"""Tensors that an engine keeps once for all parts of a fused layer: the parts must then say the same."""
+UNUSED = frozenset({"weight_shape"})
+"""Tensors of which an engine keeps the last of a fused layer's parts, and uses none."""
 
 
 class StrictLoadingError(MixprecError):
@@ -49,6 +54,7 @@ class Bookkeeper:
     redundant: list[str] = field(default_factory=list)
     read: dict[str, SourceRead] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
+    digests: dict[str, bytes] = field(default_factory=dict)  # of the tensors that parts of a layer may share
 
     def __post_init__(self) -> None:
         self.recorder = FillRecorder(self.parameters)
@@ -65,6 +71,8 @@ class Bookkeeper:
         before = self.read.get(tensor.source, SourceRead(tensors=0, bytes=0))
         self.read[tensor.source] = SourceRead(tensors=before.tensors + 1, bytes=before.bytes + tensor.bytes)
         self.progress.add(tensor.bytes)
+        if _suffix(tensor.name) in SHARED:
+            self.digests[tensor.name] = hashlib.sha256(data.contiguous().view(torch.uint8).numpy()).digest()
         if self.recorder.written.get(tensor.name) or not data.numel() or self.elsewhere(tensor.name):
             return
         if tensor.droppable and group_order_is_trivial(data):
@@ -84,7 +92,17 @@ class Bookkeeper:
     def close(self) -> None:
         """Judge the parameters once every tensor has been handed over."""
         for name, verdict in self.recorder.faults().items():
-            self.faults.append(LoadFault(name=f"parameter {name}", text=verdict))
+            if not (verdict.endswith(TWICE) and self._agreed(name)):
+                self.faults.append(LoadFault(name=f"parameter {name}", text=verdict))
+
+    def _agreed(self, name: str) -> bool:
+        """Whether several parts of a fused layer filled one parameter that they share, and said the same."""
+        writers = self.recorder.writers[name]
+        suffixes = {_suffix(writer) for writer in writers}
+        if len(writers) < 2:
+            return False
+        alike = suffixes <= SHARED and len({self.digests[writer] for writer in writers}) == 1
+        return alike or suffixes <= UNUSED
 
     def account(
         self,
@@ -112,6 +130,10 @@ class Bookkeeper:
             faults=tuple(self.faults),
             seconds=round(time.perf_counter() - self.began, 3),
         )
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def memory_in_use() -> int:

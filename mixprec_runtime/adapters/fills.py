@@ -7,7 +7,7 @@ parameter filled exactly once" is observed and not inferred from names.
 
 from __future__ import annotations
 
-__all__ = ["FillRecorder", "Region"]
+__all__ = ["TWICE", "FillRecorder", "Region"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+TWICE = "filled more than once"
+"""How the verdict ends on a parameter that lacks nothing but was written to again."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class FillRecorder(TorchDispatchMode):
         self._by_storage = {p.untyped_storage().data_ptr(): name for name, p in self._parameters.items()}
         self.regions: dict[str, list[Region]] = {name: [] for name in self._parameters}
         self.written: dict[str, int] = {}
+        self.writers: dict[str, list[str]] = {name: [] for name in self.regions}
         self.converted: dict[str, int] = {}
         self.current: str | None = None
 
@@ -94,6 +98,8 @@ class FillRecorder(TorchDispatchMode):
             region = Region(target.storage_offset() - parameter.storage_offset(), tuple(target.shape), target.stride())
         self.regions[name].append(region)
         if self.current is not None:
+            if self.current not in self.writers[name]:
+                self.writers[name].append(self.current)
             self.written[self.current] = self.written.get(self.current, 0) + target.numel()
         source = args[1] if len(args) > 1 else None
         if isinstance(source, torch.Tensor) and source.dtype != target.dtype:
@@ -124,7 +130,7 @@ class FillRecorder(TorchDispatchMode):
         missing, twice = int((counts == 0).sum()), int((counts > 1).sum())
         if missing:
             return f"has {missing:,} of {numel:,} elements that no tensor filled"
-        return f"has {twice:,} of {numel:,} elements that were filled more than once" if twice else None
+        return f"has {twice:,} of {numel:,} elements that were {TWICE}" if twice else None
 
     def _counts(self, name: str) -> torch.Tensor:
         """How often each element of a parameter was written.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["NoEngine", "choose_engine"]
 
+from importlib.util import find_spec
+
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
 
@@ -34,9 +36,12 @@ class NoEngine(MixprecError):
 
 
 def choose_engine(wanted: str) -> str:
-    """The engine's name. Raises NoEngine with what was found instead."""
+    """The engine's name. Raises NoEngine with what was found instead.
+
+    An engine that only ``PYTHONPATH`` brings counts too: what is launched inherits it.
+    """
     installed = tuple(f"{e.engine} {e.version}" for e in find_engines(read_environment(Target())))
-    names = {found.split()[0] for found in installed}
+    names = {found.split()[0] for found in installed} | {name for name in SERVED if find_spec(name) is not None}
     choice = next((name for name in SERVED if name in names), None) if wanted == "auto" else wanted
     if choice is None or choice not in SERVED or choice not in names:
         raise NoEngine(wanted, installed)

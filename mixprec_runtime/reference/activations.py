@@ -41,10 +41,12 @@ def _hook(
 
 
 def _to_int8(activations: torch.Tensor) -> torch.Tensor:
-    scales = (activations.abs().amax(dim=-1, keepdim=True) / 127).clamp(min=1e-12)
-    return torch.round(activations / scales).clamp(-128, 127) * scales
+    wide = activations.to(torch.float32)
+    scales = (wide.abs().amax(dim=-1, keepdim=True) / 127).clamp(min=1e-12)
+    return (torch.round(wide / scales).clamp(-128, 127) * scales).to(activations.dtype)
 
 
 def _to_fp8(activations: torch.Tensor) -> torch.Tensor:
-    scales = (activations.abs().amax(dim=-1, keepdim=True) / 448).clamp(min=1e-12)
-    return (activations / scales).to(torch.float8_e4m3fn).to(torch.float32) * scales
+    wide = activations.to(torch.float32)
+    scales = (wide.abs().amax(dim=-1, keepdim=True) / 448).clamp(min=1e-12)
+    return ((wide / scales).to(torch.float8_e4m3fn).to(torch.float32) * scales).to(activations.dtype)

@@ -151,3 +151,46 @@ def test_memory_in_use_grows_with_what_is_held() -> None:
     before = memory_in_use()
     held = torch.ones(8 << 20)
     assert memory_in_use() - before > held.nbytes // 2
+
+
+def fused(tmp_path: Path, suffix: str, first: torch.Tensor, second: torch.Tensor) -> tuple[str, ...]:
+    """Two parts of a fused layer, both written into the one parameter that the engine keeps for them."""
+    names = [f"gate.{suffix}", f"up.{suffix}"]
+    save_file(dict(zip(names, (first, second), strict=True)), tmp_path / "fused.safetensors")
+    tensors = tuple(
+        RunTensor(
+            name=name,
+            source="s",
+            format="gptq-int4-g4",
+            file=str(tmp_path / "fused.safetensors"),
+            dtype="I32",
+            shape=tuple(first.shape),
+            bytes=first.numel() * 4,
+            droppable=False,
+        )
+        for name in names
+    )
+    parameters = {f"gate_up.{suffix}": torch.zeros_like(first)}
+    books = Bookkeeper(planned=tensors, parameters=parameters, progress=ProgressFile(tmp_path, rank=0, total=64))
+    return load(books, lambda name: f"gate_up.{suffix}")
+
+
+def test_parts_of_a_fused_layer_may_share_one_group_order(tmp_path: Path) -> None:
+    assert fused(tmp_path, "g_idx", ORDER, ORDER.clone()) == ()
+
+
+def test_parts_of_a_fused_layer_must_agree_on_the_group_order(tmp_path: Path) -> None:
+    assert fused(tmp_path, "g_idx", ORDER, ORDER.flip(0)) == (
+        "parameter gate_up.g_idx has 8 of 8 elements that were filled more than once",
+    )
+
+
+def test_shapes_that_no_engine_uses_may_replace_each_other(tmp_path: Path) -> None:
+    shapes = torch.tensor([4, 8], dtype=torch.int32), torch.tensor([2, 8], dtype=torch.int32)
+    assert fused(tmp_path, "weight_shape", *shapes) == ()
+
+
+def test_weights_are_never_shared(tmp_path: Path) -> None:
+    assert fused(tmp_path, "qweight", ORDER, ORDER.clone()) == (
+        "parameter gate_up.qweight has 8 of 8 elements that were filled more than once",
+    )
