@@ -25,7 +25,7 @@ def registered_classes(exports: Exports, module: str, method: str) -> Iterator[R
     parsed = exports.sources.module(module)
     if parsed is None:
         return
-    for scope in _scopes(parsed.tree):
+    for scope in _scopes(parsed):
         for node in _own_nodes(scope):
             if not isinstance(node, ast.Dict):
                 continue
@@ -37,11 +37,11 @@ def registered_classes(exports: Exports, module: str, method: str) -> Iterator[R
                     )
 
 
-def _scopes(tree: ast.Module) -> Iterator[ast.AST]:
-    yield tree
-    for node in tree.body:
+def _scopes(parsed: ParsedModule) -> Iterator[ast.AST]:
+    yield parsed.tree
+    for node in parsed.tree.body:
         if isinstance(node, ast.FunctionDef):
-            yield node
+            yield parsed.whole(node)
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:

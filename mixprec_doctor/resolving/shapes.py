@@ -22,9 +22,16 @@ def config_named(exports: Exports, tree: Tree, method: str, paths: Iterable[str]
             continue
         module, _ = module_of(path)
         parsed = exports.sources.module(module)
-        for node in parsed.tree.body if parsed else ():
+        if parsed is None:
+            continue
+        for node in parsed.tree.body:
             getter = find_method(node, "get_name") if isinstance(node, ast.ClassDef) else None
-            if isinstance(node, ast.ClassDef) and getter is not None and method in _returned(getter):
+            if (
+                isinstance(node, ast.ClassDef)
+                and getter is not None
+                and parsed
+                and method in _returned(parsed.whole(getter))
+            ):
                 found = exports.look_up(module, node.name)
                 if isinstance(found, Found):
                     yield found
@@ -38,7 +45,7 @@ def linear_methods_of(config: Found, exports: Exports) -> Iterator[Found]:
     seen: set[tuple[str, str]] = set()
     for each, home in base_classes(config.node, parsed, exports):
         getter = find_method(each, "get_quant_method")
-        for node in ast.walk(getter) if getter else ():
+        for node in ast.walk(home.whole(getter)) if getter else ():
             if not isinstance(node, (ast.Name, ast.Attribute)) or not _last(node)[:1].isupper():
                 continue  # classes are what we are after; following every logger would parse half the engine
             found = resolve_expression(node, home, exports)

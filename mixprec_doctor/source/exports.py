@@ -277,6 +277,7 @@ class Exports:
         )  # fmt: skip
         if getter is None:
             return None
+        getter = parsed.whole(getter)
         for table in [*_tables(parsed), *(node for node in ast.walk(getter) if isinstance(node, ast.Dict))]:
             if (target := _lazy_entry(table, name, parsed)) is not None:
                 return self._as_lazy(self.look_up(*target), parsed)

@@ -12,9 +12,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from io import BytesIO
+from typing import TypeVar
 
 from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.source.outline import Outline, outline_of
 
+Function = TypeVar("Function", bound="ast.FunctionDef | ast.AsyncFunctionDef")
+
+_COOKIE = re.compile(rb"coding[:=]")
 _LINE_END = re.compile(rb"\r\n|\r|\n")  # form feeds do not end a line for the parser
 
 
@@ -70,7 +75,10 @@ class Binding:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedModule:
-    """The bindings of a module in the order of the source."""
+    """The bindings of a module in the order of the source.
+
+    The functions of ``tree`` may lack their bodies: ``whole`` gives a function with its body.
+    """
 
     name: str
     is_package: bool
@@ -78,6 +86,22 @@ class ParsedModule:
     tree: ast.Module
     bindings: tuple[Binding, ...]
     by_name: dict[str, list[Binding]] = field(default_factory=dict)
+    outline: Outline | None = None  # what the tree was parsed from, when that is not the whole source
+
+    def whole(self, node: Function) -> Function:
+        """A function of the tree with its body, which parsing may have left out."""
+        end = self.outline.ends.get(node.lineno) if self.outline else None
+        if end is None:
+            return node
+        key = (node.lineno, node.col_offset)
+        if key not in self._wholes:
+            self._wholes[key] = _parse_alone(self.lines[node.lineno - 1 : end], node)
+        found = self._wholes[key]
+        return found if isinstance(found, type(node)) else node
+
+    @cached_property
+    def _wholes(self) -> dict[tuple[int, int], ast.stmt]:
+        return {}
 
     def absolute(self, statement: ast.ImportFrom) -> str | None:
         """The absolute name of the module that ``from ... import`` names; None beyond the top level."""
@@ -105,17 +129,51 @@ class ParsedModule:
 
 def parse_module(name: str, source: bytes, *, is_package: bool) -> ParsedModule:
     """Parse, honouring the encoding cookie; nothing is executed, whatever the source contains."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as fault:
-        raise UnparsableModule(name, f"line {fault.lineno}: {fault.msg}") from None
-    except (ValueError, RecursionError, MemoryError) as fault:
-        raise UnparsableModule(name, str(fault) or type(fault).__name__) from None
+    utf8 = _utf8(source)
+    outline = outline_of(utf8) if source.endswith(utf8) else None  # another encoding's cookie would be believed
+    tree = _parse_outline(outline) if outline else None
+    if tree is None:
+        outline = None
+        tree = _parse(name, source)
     bindings = tuple(_bindings(tree.body, ()))
     by_name: dict[str, list[Binding]] = {}
     for binding in bindings:
         by_name.setdefault(binding.name, []).append(binding)
-    return ParsedModule(name=name, is_package=is_package, source=source, tree=tree, bindings=bindings, by_name=by_name)
+    return ParsedModule(
+        name=name, is_package=is_package, source=source, tree=tree, bindings=bindings, by_name=by_name, outline=outline
+    )
+
+
+def _parse(name: str, source: bytes) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as fault:
+        raise UnparsableModule(name, f"line {fault.lineno}: {fault.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as fault:
+        raise UnparsableModule(name, str(fault) or type(fault).__name__) from None
+
+
+def _parse_outline(outline: Outline) -> ast.Module | None:
+    try:
+        return ast.parse(outline.source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _parse_alone(lines: list[bytes], node: Function) -> Function:
+    """The function that stands on some lines, at the places it has in its module."""
+    inside = node.col_offset > 0
+    source = b"\n".join([b"if 1:", *lines] if inside else lines)
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return node
+    first = body[0].body[0] if inside and isinstance(body[0], ast.If) else body[0]
+    if not isinstance(first, type(node)):
+        return node
+    ast.increment_lineno(first, node.lineno - first.lineno)
+    first.decorator_list = node.decorator_list
+    return first
 
 
 def _bindings(body: list[ast.stmt], guards: tuple[Guard, ...]) -> Iterator[Binding]:
@@ -218,6 +276,8 @@ def _dotted(node: ast.expr) -> str:
 def _utf8(source: bytes) -> bytes:
     """The parser counts columns in UTF-8, whatever the encoding of the file."""
     try:
+        if not any(map(_COOKIE.search, source.split(b"\n", 2)[:2])):  # it is named in the first two lines, if at all
+            return source.removeprefix(b"\xef\xbb\xbf")
         encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
         if encoding in ("utf-8", "utf-8-sig"):
             return source.removeprefix(b"\xef\xbb\xbf")

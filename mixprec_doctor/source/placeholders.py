@@ -20,7 +20,7 @@ def placeholder_text(binding: Binding, parsed: ParsedModule) -> str | None:
         return _value(binding, parsed, fallback=fallback)
     statement = binding.statement
     failed = any(guard.branch is Branch.EXCEPT for guard in binding.guards)
-    if failed and isinstance(statement, ast.ClassDef) and _is_hollow(statement):
+    if failed and isinstance(statement, ast.ClassDef) and _is_hollow(statement, parsed):
         return f"class {statement.name}"
     return None
 
@@ -40,21 +40,21 @@ def _value(binding: Binding, parsed: ParsedModule, *, fallback: bool) -> str | N
         isinstance(other.statement, ast.ClassDef)
         and other.guards
         and other.guards[-1].line == binding.guards[-1].line
-        and _is_hollow(other.statement)
+        and _is_hollow(other.statement, parsed)
         for other in parsed.by_name.get(value.id, ())
     ):
         return value.id
     return None
 
 
-def _is_hollow(statement: ast.ClassDef) -> bool:
+def _is_hollow(statement: ast.ClassDef, parsed: ParsedModule) -> bool:
     """A class whose methods only pass, return a constant or raise."""
-    return all(_does_nothing(inner) for inner in statement.body)
+    return all(_does_nothing(inner, parsed) for inner in statement.body)
 
 
-def _does_nothing(statement: ast.stmt) -> bool:
+def _does_nothing(statement: ast.stmt, parsed: ParsedModule) -> bool:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return all(_does_nothing(inner) for inner in statement.body)
+        return all(_does_nothing(inner, parsed) for inner in parsed.whole(statement).body)
     if isinstance(statement, ast.Return):
         return statement.value is None or isinstance(statement.value, ast.Constant)
     return isinstance(statement, (ast.Pass, ast.Raise)) or (
