@@ -15,9 +15,9 @@ __all__ = [
 ]
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from mixprec_doctor.records.role import Role
 
@@ -60,6 +60,11 @@ class Parameter:
             "annotation": self.annotation,
         }
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Parameter:
+        """The record that ``to_json`` wrote."""
+        return cls(**{each.name: raw[each.name] for each in fields(cls)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -71,6 +76,11 @@ class Attempt:
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.resolve/1`` document."""
         return {"path": self.path, "fault": self.fault}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Attempt:
+        """The record that ``to_json`` wrote."""
+        return cls(path=raw["path"], fault=raw["fault"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +99,12 @@ class Binding:
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.resolve/1`` document."""
         return {"via": self.via, "kwargs": dict(self.kwargs), "unfilled": list(self.unfilled)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Binding:
+        """The record that ``to_json`` wrote."""
+        known: dict[str, Any] = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
+        return cls(**{**known, "unfilled": tuple(known["unfilled"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +146,24 @@ class Resolution:
             "tried": [attempt.to_json() for attempt in self.tried],
             "since": self.since,
         }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Resolution:
+        """The record that ``to_json`` wrote."""
+        return cls(
+            role=Role(raw["role"]),
+            engine=raw["engine"],
+            status=Status(raw["status"]),
+            module=raw["module"],
+            name=raw["name"],
+            parameters=tuple(Parameter.from_json(each) for each in raw["parameters"]),
+            how=How(raw["how"]) if raw["how"] else None,
+            condition=raw["condition"],
+            binding=Binding.from_json(raw["binding"]) if raw["binding"] else None,
+            tried=tuple(Attempt.from_json(each) for each in raw["tried"]),
+            defined_in=raw["defined_in"],
+            since=raw["since"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
