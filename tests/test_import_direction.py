@@ -26,7 +26,7 @@ LAYERS = (
     ("source",),
     ("resolving",),
     ("checks",),
-    ("examination",),
+    ("examination", "matrix"),
     ("reports",),
     ("cli", "__main__"),
 )
