@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal
 
+from mixprec_doctor.records.reading import Reading
 from mixprec_doctor.records.role import Role
 
 
@@ -87,24 +88,43 @@ class Attempt:
 class Binding:
     """How to call what was found, by keyword.
 
-    ``via == "from_config"``: pass the checkpoint's ``quantization_config`` whole; ``kwargs`` is empty.
-    ``via == "constructor"``: ``kwargs`` maps this release's keyword to what mixprec means by it
-    (``{"quant_config": "config"}``: give the layer's config as ``quant_config``).
+    ``via == "from_config"``: pass the checkpoint's ``quantization_config`` whole, as ``kwargs`` says
+    (``{"config": "config"}``). ``via == "constructor"``: ``kwargs`` maps this release's keyword to what mixprec
+    means by it (``{"quant_config": "config"}``: give the layer's config as ``quant_config``).
     """
 
     via: Literal["constructor", "from_config"]
     kwargs: Mapping[str, str] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # by keyword of the constructor
+    asked: tuple[str, ...] = ()  # every key that from_config looks for, whatever comes of it
     unfilled: tuple[str, ...] = ()  # required parameters that mixprec has no value for
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """What each keyword of the constructor means, whichever door leads there; ``kwargs`` for a constructor."""
+        return {name: reading.meaning for name, reading in self.readings.items()} or self.kwargs
 
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.resolve/1`` document."""
-        return {"via": self.via, "kwargs": dict(self.kwargs), "unfilled": list(self.unfilled)}
+        return {
+            "via": self.via,
+            "kwargs": dict(self.kwargs),
+            "keywords": dict(self.keywords),
+            "readings": {name: reading.to_json() for name, reading in self.readings.items()},
+            "asked": list(self.asked),
+            "unfilled": list(self.unfilled),
+        }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Binding:
         """The record that ``to_json`` wrote."""
-        known: dict[str, Any] = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
-        return cls(**{**known, "unfilled": tuple(known["unfilled"])})
+        return cls(
+            via=raw["via"],
+            kwargs=dict(raw["kwargs"]),
+            readings={name: Reading.from_json(each) for name, each in raw.get("readings", {}).items()},
+            asked=tuple(raw.get("asked", ())),
+            unfilled=tuple(raw.get("unfilled", ())),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def test_a_found_role_can_be_imported_and_called(fake: FakeEnvironment) -> None:
 def test_a_config_is_made_by_from_config_where_it_has_that_door(fake: FakeEnvironment) -> None:
     binding = resolve(fake, Role.GPTQ_CONFIG, VLLM).binding
     assert binding is not None
-    assert (binding.via, binding.kwargs) == ("from_config", {})
+    assert (binding.via, binding.kwargs) == ("from_config", {"config": "config"})
 
 
 def test_a_config_without_the_door_is_made_by_keyword(fake: FakeEnvironment) -> None:
