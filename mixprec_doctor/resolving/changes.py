@@ -86,11 +86,13 @@ def _renamed(before: Sequence[Parameter], after: Sequence[Parameter]) -> dict[st
         for one, other in zip(before[i1:i2], after[j1:j2], strict=True):
             if one.name not in new and other.name not in old and _same_but_for_the_name(one, other):
                 pairs[one.name] = other.name
-    for one in before:
-        for other in after:
-            open_ = one.name not in new and one.name not in pairs and other.name not in {*old, *pairs.values()}
-            if open_ and _parts(one) == _parts(other) and _alike(one.name, other.name):
-                pairs[one.name] = other.name
+    gone = [each for each in before if each.name not in new and each.name not in pairs]
+    fresh = [each for each in after if each.name not in old and each.name not in pairs.values()]
+    for one in gone:
+        like = [each for each in fresh if _parts(one) == _parts(each) and _alike(one.name, each.name)]
+        if like:
+            pairs[one.name] = like[0].name
+            fresh.remove(like[0])
     return pairs
 
 
