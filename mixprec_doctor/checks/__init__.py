@@ -31,6 +31,7 @@ from mixprec_doctor.checks import (
     placeholder_roles,
     plugin_absent,
     shared_packages,
+    unfilled_arguments,
     violated_requirements,
 )
 from mixprec_doctor.checks.check import Check, Patient
@@ -74,6 +75,7 @@ CHECKS: tuple[Check, ...] = register(
     plugin_absent.CHECK,
     missing_roles.CHECK,
     placeholder_roles.CHECK,
+    unfilled_arguments.CHECK,
     cuda_companions.CHECK,
     companion_versions.CHECK,
     other_python.CHECK,

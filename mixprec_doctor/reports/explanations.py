@@ -19,6 +19,7 @@ is never renumbered and never reused. This page is written from the checks by
 |---|---|
 | MP1xx | the environment and its pins |
 | MP2xx | imports and moved names |
+| MP3xx | constructors and signatures |
 | MP4xx | compiled code |
 | MP5xx | the machine |
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mixprec_doctor.checks import find_check
+from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.records.reading import Reading
 from mixprec_doctor.records.resolution import Binding
 from mixprec_doctor.records.role import Role
@@ -226,3 +228,19 @@ def test_the_document_tells_kwargs_keywords_and_readings(fake: FakeEnvironment) 
         "unfilled": [],
     }
     assert Binding.from_json(binding.to_json()) == binding
+
+
+def test_a_required_argument_that_nothing_fills_is_a_finding(fake: FakeEnvironment) -> None:
+    source = config("bits", "return cls(config['bits'])") + METHOD.format("quant_config: GPTQConfig, moe: int")
+    fake.install("vllm", files={**VLLM, f"{QUANT}/gptq.py": HEAD + source})
+    (found,) = find_check("MP301").find(fake.patient())
+    assert (found.severity, found.engine) == (Severity.WARNING, "vllm")
+    assert found.summary == "gptq.linear_method: nothing to give for moe"
+    signature = "vllm.model_executor.layers.quantization.gptq.GPTQLinearMethod(quant_config: GPTQConfig, moe: int)"
+    assert found.evidence == (signature, "known: quant_config takes config")
+
+
+def test_arguments_that_are_filled_or_optional_are_no_finding(fake: FakeEnvironment) -> None:
+    source = config("bits, more=None", "return cls(config['bits'])") + METHOD.format("quant_config, prefix=''")
+    fake.install("vllm", files={**VLLM, f"{QUANT}/gptq.py": HEAD + source})
+    assert list(find_check("MP301").find(fake.patient())) == []
