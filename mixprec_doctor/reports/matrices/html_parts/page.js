@@ -96,6 +96,9 @@
     const table = make("table", {},
       make("caption", { class: "hidden", text: `Roles of ${engine.distribution} by release. Arrow keys move between cells.` }),
       colgroup, make("thead", {}, head));
+    // Columns keep their widths only in a table that has one; few of them may be wider.
+    const width = (column) => `calc(var(--first) + ${columns} * ${column} + 0.75rem)`;
+    table.style.width = `max(${width("var(--column)")}, min(100%, ${width("4rem")}))`;
     let body = null;
     cells.push([]);
     rowsOf.push([]);
@@ -354,7 +357,7 @@
 
   // ---- filter
   const haystacks = data.engines.map((engine) => engine.rows.map((row) => {
-    const words = new Set([row.role]);
+    const words = new Set([row.role, engine.distribution]);
     for (const number of new Set(row.cells)) {
       const state = number < 0 ? null : engine.states[number];
       if (state && state.name !== null) words.add(textOf(state.name)).add(textOf(state.module));
