@@ -26,7 +26,7 @@ LAYERS = (
     ("source",),
     ("resolving",),
     ("checks",),
-    ("examination", "matrix"),
+    ("api", "construction", "examination", "matrix"),
     ("reports",),
     ("cli", "__main__"),
 )
