@@ -11,6 +11,7 @@ from dataclasses import replace
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.source.exports import Exports, Found, Outside
 from mixprec_doctor.source.module import ParsedModule
+from mixprec_doctor.source.structs import assembled_fields, is_struct_call
 
 _POSITIONAL, _KEYWORD = "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"
 _FIELD_BASES = {
@@ -31,9 +32,25 @@ def parameters_of(found: Found, exports: Exports) -> tuple[Parameter, ...]:
         return ()
     if isinstance(found.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return _signature(found.node, parsed, bound=False)
+    if isinstance(found.value, ast.Call) and is_struct_call(found.value):
+        made = assembled_fields(found.value, parsed, exports, lambda each: parameters_of(each, exports))
+        own = _own_fields(found.node, parsed) if isinstance(found.node, ast.ClassDef) else ()
+        known = {each.name for each in made.parameters} if made else set()
+        return (*made.parameters, *(each for each in own if each.name not in known)) if made else ()
     if isinstance(found.node, ast.ClassDef):
         return _constructor(found.node, parsed, exports)
     return ()
+
+
+def _own_fields(node: ast.ClassDef, parsed: ParsedModule) -> tuple[Parameter, ...]:
+    """What a class that a struct is made from annotates itself."""
+    fields = []
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            annotation = parsed.text(statement.annotation)
+            if not _is_class_variable(annotation) and (field := _field(statement, annotation, _POSITIONAL, parsed)):
+                fields.append(field)
+    return tuple(fields)
 
 
 def base_classes(node: ast.ClassDef, parsed: ParsedModule, exports: Exports) -> Lineage:
@@ -209,10 +226,14 @@ def _fields(lineage: Lineage, exports: Exports, kind: str) -> tuple[Parameter, .
             annotation = parsed.text(statement.annotation)
             if annotation.split(".")[-1] == "KW_ONLY":
                 keyword = _KEYWORD
-            elif not annotation.lstrip("'\"").split("[")[0].endswith("ClassVar"):
+            elif not _is_class_variable(annotation):
                 fields[statement.target.id] = _field(statement, annotation, keyword, parsed)
     found = [parameter for parameter in fields.values() if parameter is not None]
     return tuple(sorted(found, key=lambda each: each.kind == _KEYWORD))
+
+
+def _is_class_variable(annotation: str) -> bool:
+    return annotation.lstrip("'\"").split("[")[0].endswith("ClassVar")
 
 
 def _field(statement: ast.AnnAssign, annotation: str, kind: str, parsed: ParsedModule) -> Parameter | None:
