@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Protocol, TypeVar
@@ -152,20 +152,20 @@ def _in_processes(
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
     try:
-        with _deaf_to_interrupts():
-            futures: dict[Future[ReleaseRoles], ReleaseT] = {
-                pool.submit(_read_one, read, release): release for release in releases
-            }
+        futures: dict[Future[ReleaseRoles], ReleaseT] = {}
+        # Submitting starts the processes; a broken pool takes no more, and what it took is still answered.
+        with _deaf_to_interrupts(), suppress(BrokenProcessPool):
+            for release in releases:
+                futures[pool.submit(_read_one, read, release)] = release
         waiting = set(futures)
         while waiting:
             ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in ready:
-                yield future.result(), futures[future]
-    except BrokenProcessPool:
-        return
+                # With a dead process every open future fails at once, beside those that were answered before.
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    yield future.result(), futures[future]
     except BaseException:
         # Interrupted: what was read is in the cache, nobody waits for the rest.
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise

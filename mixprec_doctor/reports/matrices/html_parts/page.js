@@ -87,7 +87,8 @@
     headsOf.push(engine.releases.map((release, at) => {
       const minor = at > 0 && series(release.version) !== series(engine.releases[at - 1].version);
       const kind = `${minor ? "minor" : ""} ${engine.rows.length && engine.rows[0].cells[at] < 0 ? "bad" : ""}`.trim();
-      const cell = make("th", { scope: "col", class: kind }, make("span", { text: release.version }));
+      const told = release.faults.length ? { title: release.faults.join("; ") } : {};
+      const cell = make("th", { scope: "col", class: kind, ...told }, make("span", { text: release.version }));
       head.append(cell);
       return cell;
     }));
@@ -139,7 +140,8 @@
     tables.append(make("section", { "aria-label": engine.distribution },
       make("h2", {}, engine.distribution, make("small", {
         text: `${columns} release${columns === 1 ? "" : "s"}, newest has ${found} of ${engine.rows.length} roles` })),
-      engine.rows.length ? area : make("p", { class: "note", text: "No release of it could be read." })));
+      engine.rows.length ? area : make("ul", { class: "note" }, ...engine.releases.flatMap((release) =>
+        release.faults.map((fault) => make("li", { text: `${release.version}: ${fault}` }))))));
     area.scrollLeft = area.scrollWidth; // the newest releases first
   });
 
