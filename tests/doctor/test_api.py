@@ -139,7 +139,7 @@ def test_an_unknown_role_names_near_ones(call: object) -> None:
 
 
 def test_a_role_with_a_dot_that_is_none_is_no_symbol() -> None:
-    with pytest.raises(UnknownRole, match=r"near: fp8\\.config"):
+    with pytest.raises(UnknownRole, match=r"near: fp8\.config"):
         mixprec_doctor.resolve("fp8.confg")
 
 
