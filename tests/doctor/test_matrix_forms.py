@@ -43,6 +43,12 @@ def page_data(text: str) -> dict[str, object]:
     return data
 
 
+def texts_of(matrix: Matrix) -> list[str]:
+    texts = page_data(render_matrix(matrix, "html"))["texts"]
+    assert isinstance(texts, list)
+    return texts
+
+
 # ---- text
 
 
@@ -202,7 +208,7 @@ def test_page_data_tells_where_what_changed(matrix: Matrix) -> None:
     gptq = engines[0]["rows"][0]
     assert gptq["cells"] == [0, 1, 1, -1, 2]
     assert {at: change["weight"] for at, change in gptq["changes"].items()} == {"1": "call", "4": "place"}
-    assert [texts[number] for _, number in gptq["changes"]["4"]["words"]] == [
+    assert [texts[number] for _, _, number, _ in gptq["changes"]["4"]["words"]] == [
         "was GPTQConfig before", "moved here from vllm.gptq",
     ]  # fmt: skip
 
@@ -212,6 +218,13 @@ def test_page_keeps_equal_signatures_once() -> None:
     once = len(render_matrix(matrix_of(release("1", found(parameters=many))), "html"))
     releases = [release(f"1.{at}", found(parameters=many[: 300 - at])) for at in range(100)]
     assert len(render_matrix(matrix_of(*releases), "html")) < once + 100 * 300 * 6
+
+
+def test_page_clips_help_texts_in_annotations_and_json_does_not() -> None:
+    helpful = parameter("dtype", "None", f"Arg(help={'text ' * 200!r})")
+    matrix = matrix_of(release("1", found()), release("2", found(parameters=[helpful])))
+    assert max(len(each) for each in texts_of(matrix)) < 200
+    assert "text " * 200 in render_matrix(matrix, "json")
 
 
 # ---- all

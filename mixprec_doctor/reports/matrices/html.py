@@ -11,11 +11,11 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from mixprec_doctor.records.matrix import Cell, EngineMatrix, Matrix, ReleaseRoles, Row
+from mixprec_doctor.records.matrix import Cell, Change, EngineMatrix, Matrix, ReleaseRoles, Row
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import Role
 from mixprec_doctor.records.signature import parameter_words
-from mixprec_doctor.reports.matrices.words import call_words, change_words, lost_words, verdict
+from mixprec_doctor.reports.matrices.words import SHIFTS, call_words, change_words, clipped, lost_words, verdict
 from mixprec_doctor.reports.page import Page
 from mixprec_doctor.version import __version__
 
@@ -108,14 +108,20 @@ def _release(release: ReleaseRoles) -> dict[str, object]:
 
 def _row(row: Row, states: _Pool[str], texts: _Pool[str]) -> dict[str, object]:
     changes = {
-        at: {
-            "weight": cell.weight.value,
-            "words": [[c.kind.weight.value, texts.number(change_words(c))] for c in cell.changes],
-        }
+        at: {"weight": cell.weight.value, "words": [_change(each, texts) for each in cell.changes]}
         for at, cell in enumerate(row.cells)
         if cell.weight
     }
     return {"role": row.role.value, "cells": [_state(cell, states, texts) for cell in row.cells], "changes": changes}
+
+
+def _change(change: Change, texts: _Pool[str]) -> list[str | int]:
+    """Weight, sign, text and remark: the text of a parameter that came is that of the signature, kept once."""
+    words = change_words(change)
+    sign = words[:2] if words[:2] in ("+ ", "- ", "~ ") else ""
+    remark = SHIFTS if words.endswith(SHIFTS) else ""
+    body = words.removeprefix(sign).removesuffix(SHIFTS)
+    return [change.kind.weight.value, sign, texts.number(body), remark]
 
 
 def _state(cell: Cell, states: _Pool[str], texts: _Pool[str]) -> int:
@@ -135,7 +141,7 @@ def _facts(found: Resolution, texts: _Pool[str]) -> dict[str, object]:
         "status": found.status.value,
         "module": number(found.module),
         "name": number(found.name),
-        "parameters": [texts.number(word) for word in parameter_words(found.parameters)],
+        "parameters": [texts.number(clipped(word)) for word in parameter_words(found.parameters)],
         "defined": number(elsewhere),
         "condition": number(found.condition),
         "call": number(call_words(found)),

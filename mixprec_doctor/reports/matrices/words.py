@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["MARKS", "UNREAD", "call_words", "change_words", "lost_words", "mark_of", "range_words", "verdict"]
+__all__ = [
+    "MARKS",
+    "UNREAD",
+    "call_words",
+    "change_words",
+    "clipped",
+    "lost_words",
+    "mark_of",
+    "range_words",
+    "verdict",
+]
 
 from collections.abc import Sequence
 
@@ -11,6 +21,8 @@ from mixprec_doctor.records.resolution import Resolution, Status
 
 MARKS = {Status.FOUND: "✓", Status.PLACEHOLDER: "!", Status.MISSING: "✗"}
 UNREAD = "?"
+SHIFTS = " (shifts later positions)"
+_MOST_LETTERS = 120
 _SENTENCES = {
     ChangeKind.APPEARED: "appeared",
     ChangeKind.DISAPPEARED: "is gone",
@@ -18,7 +30,7 @@ _SENTENCES = {
     ChangeKind.MOVED: "moved here from {before}",
     ChangeKind.RENAMED: "was {before} before",
     ChangeKind.PARAMETER_ADDED: "+ {after}",
-    ChangeKind.PARAMETER_INSERTED: "+ {after} (shifts later positions)",
+    ChangeKind.PARAMETER_INSERTED: "+ {after}" + SHIFTS,
     ChangeKind.PARAMETER_REMOVED: "- {before}",
     ChangeKind.PARAMETER_RENAMED: "~ {before} is now called {after}",
     ChangeKind.PARAMETERS_REORDERED: "~ another order; moved: {parameter}",
@@ -37,12 +49,17 @@ _KINDS = {
 
 def change_words(change: Change) -> str:
     """One change in one line."""
-    before, after = (_KINDS.get(each or "", each) or "none" for each in (change.before, change.after))
+    before, after = (clipped(_KINDS.get(each or "", each) or "none") for each in (change.before, change.after))
     if change.kind is ChangeKind.DEFAULT_CHANGED and change.after == "required":
         return f"~ {change.parameter} is now required (was {before})"
     if change.kind is ChangeKind.DEFAULT_CHANGED and change.before == "required":
         return f"~ {change.parameter} is no longer required (now {after})"
-    return _SENTENCES[change.kind].format(before=before, after=after, parameter=change.parameter)
+    return _SENTENCES[change.kind].format(before=before, after=after, parameter=clipped(change.parameter or ""))
+
+
+def clipped(text: str) -> str:
+    """The text, or its beginning: some releases write whole help texts into their annotations."""
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def range_words(run: Sequence[Cell]) -> str:

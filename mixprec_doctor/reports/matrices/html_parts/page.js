@@ -63,6 +63,7 @@
     while (last + 1 < row.cells.length && !row.changes[last + 1] && row.cells[last + 1] >= 0) last += 1;
     return [first, last];
   }
+  const wordsOf = ([, sign, number, remark]) => sign + textOf(number) + remark;
   function importLine(state) {
     return state.module != null && state.name != null ? `from ${textOf(state.module)} import ${textOf(state.name)}` : null;
   }
@@ -147,7 +148,7 @@
 
   function label(engine, row, at, state) {
     const change = row.changes[at];
-    const words = change ? `; ${change.words.slice(0, 3).map(([, number]) => textOf(number)).join("; ")}` : "";
+    const words = change ? `; ${change.words.slice(0, 3).map(wordsOf).join("; ")}` : "";
     const more = change && change.words.length > 3 ? `; and ${change.words.length - 3} more changes` : "";
     return `${row.role}, ${engine.distribution} ${engine.releases[at].version}: ${WORDS[state.status]}${words}${more}`;
   }
@@ -222,8 +223,8 @@
     return last + 1 === engine.releases.length ? `, like this since ${from}` : `, like this from ${from} to ${to}`;
   }
   function changeList(change) {
-    return make("ul", { class: "changes" }, ...change.words.map(([weight, number]) =>
-      make("li", {}, make("i", { text: MARKS[weight], "aria-hidden": "true" }), make("code", { text: textOf(number) }))));
+    return make("ul", { class: "changes" }, ...change.words.map((each) =>
+      make("li", {}, make("i", { text: MARKS[each[0]], "aria-hidden": "true" }), make("code", { text: wordsOf(each) }))));
   }
   function signatureOf(engine, row, at, state, change) {
     if (!state.parameters.length) return [];
