@@ -12,7 +12,7 @@ from mixprec_doctor.records.resolution import Attempt, How, Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, LINEAR_METHOD_ROLES, Role
 from mixprec_doctor.resolving.binding import bind
 from mixprec_doctor.resolving.layout import Layout, Usual
-from mixprec_doctor.resolving.registry import registered_classes
+from mixprec_doctor.resolving.registry import Registered, registered_classes
 from mixprec_doctor.resolving.shapes import config_named, direct_base, linear_methods_of
 from mixprec_doctor.resolving.symbols import find_definitions, find_elsewhere, scoped_paths, within
 from mixprec_doctor.source.constructors import parameters_of
@@ -57,12 +57,16 @@ class RoleResolver:
     def _search(self, role: Role) -> tuple[Resolution, Found | None]:
         tried: list[Attempt] = []
         standin: Standin | None = None
+        outside: Outside | None = None
         for path, origin in self._candidates(role):
             fault = self._fault(role, origin)
             tried.append(Attempt(path=path, fault=fault))
             if isinstance(origin, Found) and fault is None:
                 return self._found(role, origin, tried), origin
             standin = standin or (origin if isinstance(origin, Standin) else None)
+            outside = outside or (origin if isinstance(origin, Outside) else None)
+        if outside is not None and standin is None:
+            return self._elsewhere(role, outside, tried), None
         if reason := self._layout.absent.get(role):
             tried.append(Attempt(path=self._layout.engine, fault=reason))
         status = Status.PLACEHOLDER if standin else Status.MISSING
@@ -99,11 +103,39 @@ class RoleResolver:
     def _registered(self, role: Role) -> Iterator[Candidate]:
         method = _method(role)
         for module in self._layout.registries:
-            entries = list(registered_classes(self._exports, module, method))
+            entries = self._entries(module, method)
             if not entries:
                 yield f"{module}[{method!r}]", Unbound(fault="the registry has no such method")
             for entry in entries:
                 yield entry.path, entry.origin
+
+    def _elsewhere(self, role: Role, outside: Outside, tried: list[Attempt]) -> Resolution:
+        """What the engine takes from a package whose source is not at hand: where it is, not how it is called."""
+        return Resolution(
+            role=role,
+            engine=self._layout.engine,
+            status=Status.FOUND,
+            module=outside.module,
+            name=outside.name,
+            how=How.CONDITIONAL if outside.condition else How.REEXPORT,
+            condition=outside.condition,
+            tried=tuple(tried),
+            defined_in=outside.module,
+        )
+
+    def _unregistered(self, role: Role) -> str | None:
+        """On what the engine's registry has the method, when it has it only on some condition."""
+        if role not in CONFIG_ROLES:
+            return None
+        method = _method(role)
+        entries = [each for module in self._layout.registries for each in self._entries(module, method)]
+        if not entries or any(each.condition is None for each in entries):
+            return None
+        texts = dict.fromkeys(each.condition for each in entries if each.condition)
+        return f"the registry has {method!r} only if {' or '.join(texts)}"
+
+    def _entries(self, module: str, method: str) -> tuple[Registered, ...]:
+        return tuple(registered_classes(self._exports, module, method))
 
     def _of_config(self, role: Role) -> Iterator[Candidate]:
         """What the method's config makes for a linear layer, the marlin one first for a marlin role."""
@@ -161,6 +193,7 @@ class RoleResolver:
 
     def _found(self, role: Role, found: Found, tried: list[Attempt]) -> Resolution:
         parameters = parameters_of(found, self._exports)
+        condition = " and ".join(text for text in (found.condition, self._unregistered(role)) if text) or None
         return Resolution(
             role=role,
             engine=self._layout.engine,
@@ -168,8 +201,8 @@ class RoleResolver:
             module=found.module,
             name=found.name,
             parameters=parameters,
-            how=How.CONDITIONAL if found.condition else How.DEFINITION,
-            condition=found.condition,
+            how=How.CONDITIONAL if condition else How.DEFINITION,
+            condition=condition,
             binding=bind(role, found, parameters, self._exports),
             tried=tuple(tried),
             defined_in=found.module,

@@ -27,15 +27,30 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolu
     if tree is None or not symbol.isidentifier():
         return SymbolResolution(symbol=symbol)
     scoped = scoped_paths(tree, layout)
-    defined = list(find_definitions(exports, tree, symbol, scoped))
-    importable = list(_importable(exports, tree, symbol, layout, scoped))
+    defined = {found.module: found for found in find_definitions(exports, tree, symbol, scoped)}
+    importable: dict[str, Importable] = {}
+    imported: dict[str, Found] = {}
+    reexported: dict[str, Found] = {}
+    inside = {module_of(path)[0] for path in scoped}
+    for module, origin in _importable(exports, tree, symbol, layout, scoped):
+        how = _how(origin)
+        if how is not None:
+            importable[module] = Importable(module=module, how=how, condition=getattr(origin, "condition", None))
+        if isinstance(origin, Found) and _defines(origin, symbol, layout):
+            (imported if module in inside else reexported).setdefault(origin.module, origin)
+    if not defined:  # it has moved out of the usual places, from where its users import it now
+        defined = imported or reexported
     if not defined and not importable:
-        defined = find_elsewhere(exports, tree, symbol, layout)
-        importable = [Importable(module=found.module, how=How.DEFINITION) for found in defined]
+        defined = {found.module: found for found in find_elsewhere(exports, tree, symbol, layout)}
+    for module in defined:
+        importable.setdefault(module, Importable(module=module, how=How.DEFINITION))
     return SymbolResolution(
         symbol=symbol,
-        defined=tuple(Definition(module=found.module, parameters=parameters_of(found, exports)) for found in defined),
-        importable=tuple(sorted(importable, key=lambda each: each.module)),
+        defined=tuple(
+            Definition(module=module, parameters=parameters_of(found, exports))
+            for module, found in sorted(defined.items())
+        ),
+        importable=tuple(importable[module] for module in sorted(importable)),
         nearest=() if defined or importable else nearest_names(tree, symbol, scoped),
     )
 
@@ -93,7 +108,7 @@ def within(module: str, roots: Sequence[str]) -> bool:
 
 def _importable(
     exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: Sequence[str]
-) -> Iterator[Importable]:
+) -> Iterator[tuple[str, Origin]]:
     plain = symbol.encode()
     whole = re.compile(rb"\b%s\b" % re.escape(plain))
     packages = [
@@ -108,9 +123,12 @@ def _importable(
         if b"import *" not in source and not whole.search(source):
             continue
         module, _ = module_of(path)
-        origin = exports.look_up(module, symbol)
-        if (how := _how(origin)) is not None:
-            yield Importable(module=module, how=how, condition=getattr(origin, "condition", None))
+        yield module, exports.look_up(module, symbol)
+
+
+def _defines(origin: Found, symbol: str, layout: Layout) -> bool:
+    """Whether an import leads to a definition of that very name in the engine's own package."""
+    return origin.node is not None and origin.name == symbol and within(origin.module, (layout.engine,))
 
 
 def _how(origin: Origin) -> How | None:

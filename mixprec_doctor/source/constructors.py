@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mixprec_doctor.records.resolution import Parameter
-from mixprec_doctor.source.exports import Exports, Found, Outside
+from mixprec_doctor.source.exports import Exports, Found, Outside, is_struct_call
 from mixprec_doctor.source.module import ParsedModule
-from mixprec_doctor.source.structs import assembled_fields, is_struct_call
+from mixprec_doctor.source.structs import assembled_fields
 
 _POSITIONAL, _KEYWORD = "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"
 _FIELD_BASES = {

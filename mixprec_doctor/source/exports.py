@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Exports", "Found", "Origin", "Outside", "Standin", "Unbound"]
+__all__ = ["Exports", "Found", "Origin", "Outside", "Standin", "Unbound", "is_struct_call"]
 
 import ast
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth, every
 
 _LONGEST_CHAIN = 40
+_STRUCT_MAKERS = {"defstruct", "make_dataclass", "create_model"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +265,8 @@ class Exports:
             answer = self.look_up(*target)
             return self._as_lazy(answer, parsed)
         if isinstance(value, ast.Call) and (rebuilt := _class_before(binding, parsed)) is not None:
+            if is_struct_call(value):  # its fields are read where parameters are asked for
+                return replace(own, node=rebuilt)
             made = f"rebuilt from its class by {parsed.text(value.func)} on line {binding.line}"
             return replace(own, node=rebuilt, condition=made)
         return own
@@ -310,6 +313,14 @@ def _class_before(binding: Binding, parsed: ParsedModule) -> ast.ClassDef | None
         if isinstance(earlier.statement, ast.ClassDef) and earlier.line < binding.line:
             return earlier.statement
     return None
+
+
+def is_struct_call(value: ast.expr | None) -> bool:
+    """Whether an expression makes a struct: ``msgspec.defstruct(...)``, ``make_dataclass(...)``."""
+    if not isinstance(value, ast.Call):
+        return False
+    callee = value.func
+    return (callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "")) in _STRUCT_MAKERS
 
 
 def _is_all(target: ast.expr) -> bool:

@@ -7,17 +7,16 @@ assignment after the other; a list of strings that the gathering function uses p
 
 from __future__ import annotations
 
-__all__ = ["Assembled", "assembled_fields", "is_struct_call"]
+__all__ = ["Assembled", "assembled_fields"]
 
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mixprec_doctor.records.resolution import Parameter
-from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.exports import Exports, Found, is_struct_call
 from mixprec_doctor.source.module import ParsedModule
 
-_MAKERS = {"defstruct", "make_dataclass", "create_model"}
 _POSITIONAL, _KEYWORD = "POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"
 FieldsOf = Callable[[Found], tuple[Parameter, ...]]
 
@@ -28,14 +27,6 @@ class Assembled:
 
     parameters: tuple[Parameter, ...]
     gathered_from: tuple[str, ...] = ()
-
-
-def is_struct_call(value: ast.expr | None) -> bool:
-    """Whether an expression makes a struct: ``msgspec.defstruct(...)``, ``make_dataclass(...)``."""
-    if not isinstance(value, ast.Call):
-        return False
-    callee = value.func
-    return (callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "")) in _MAKERS
 
 
 def assembled_fields(call: ast.Call, parsed: ParsedModule, exports: Exports, fields_of: FieldsOf) -> Assembled | None:

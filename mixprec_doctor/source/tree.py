@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["FolderTree", "Tree"]
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,9 @@ class Tree(Protocol):
 
     def walk(self, folder: str) -> Sequence[str]:
         """Every ``.py`` file below a folder, sorted."""
+
+    def prefetch(self, paths: Iterable[str]) -> None:
+        """Have these files at hand: they are going to be read."""
 
 
 class FolderTree:
@@ -73,6 +76,9 @@ class FolderTree:
         if folder not in self._walks:
             self._walks[folder] = tuple(sorted(self._walk(folder)))
         return self._walks[folder]
+
+    def prefetch(self, paths: Iterable[str]) -> None:
+        """Nothing: files of a folder are at hand."""
 
     def _walk(self, folder: str) -> Iterator[str]:
         top = self._real(folder)
