@@ -11,6 +11,7 @@ __all__ = ["Door", "read_door"]
 
 import ast
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from mixprec_doctor.records.resolution import Parameter
@@ -23,6 +24,7 @@ _COPIES = {"dict", "copy", "deepcopy"}
 _CONVERSIONS = {"bool", "float", "frozenset", "int", "list", "set", "sorted", "str", "tuple"}
 _ADDING = {"add", "append", "extend", "insert", "update"}
 _NONE = Value(kind=Kind.CONSTANT, text="None")
+_MOST_STEPS = 2_500  # expressions looked at; the longest from_config of either engine takes a tenth
 _LONGEST = 160  # characters of an expression that is put in the place of a local
 
 
@@ -67,8 +69,11 @@ def _follow(function: ast.FunctionDef, rest: Lineage, lineage: Lineage, paramete
         inherited=_inherited(rest, lineage, parameters),
     )
     names = {plain[0].arg: Value(kind=Kind.CONFIG, text="config")}
-    walk.run(function.body, names)
-    made = walk.made()
+    try:
+        walk.run(function.body, names)
+        made = walk.made()
+    except (RecursionError, _TooLong):
+        made = None
     return Door(
         config=plain[0].arg,
         others=(*(each.arg for each in plain[1:] if each.arg not in optional), *alone),
@@ -88,6 +93,10 @@ def _inherited(rest: Lineage, lineage: Lineage, parameters: Sequence[Parameter])
     return None
 
 
+class _TooLong(Exception):
+    """The body is longer, or nested deeper, than anybody writes by hand; it is not followed to the end."""
+
+
 class _Walk:
     """One walk through the body of a ``from_config``."""
 
@@ -98,6 +107,7 @@ class _Walk:
         self._parameters = parameters
         self._inherited = inherited
         self._depth = 0  # how many conditions are around
+        self._steps = 0
         self._returned: list[Value] = []
         self.required: dict[tuple[str, ...], None] = {}
         self.asked: dict[str, None] = {}
@@ -242,6 +252,9 @@ class _Walk:
 
     def _known(self, node: ast.expr, names: Names) -> Value | None:
         """An expression that hands something on as it is; None for one that computes."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise _TooLong
         if isinstance(node, ast.Name):
             return names.get(node.id)
         if isinstance(node, ast.Constant):
@@ -432,7 +445,7 @@ class _Walk:
     def _computed(self, node: ast.expr, names: Names) -> Value:
         """Anything else: its source text, each local replaced by the key or expression that it holds."""
         writer = _Writer(self, names)
-        text = ast.unparse(writer.visit(_copy(node)))
+        text = _text(writer.visit(deepcopy(node)))
         kind = Kind.COMPUTED if writer.keys or writer.open else Kind.CONSTANT
         return Value(kind=kind, text=text, keys=tuple(writer.keys), exact=kind is Kind.CONSTANT)
 
@@ -484,8 +497,11 @@ def _optional(value: Value) -> Value:
     return value
 
 
-def _copy(node: ast.expr) -> ast.expr:
-    return ast.parse(ast.unparse(node), mode="eval").body
+def _text(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)
+    except ValueError:  # Python before 3.12 cannot write every f-string
+        return "..."
 
 
 def _word(node: ast.expr | None) -> str | None:

@@ -158,6 +158,20 @@ def test_two_returns_are_read_together(fake: FakeEnvironment) -> None:
     assert (found.keys, found.exact) == (("a", "b"), False)
 
 
+@pytest.mark.parametrize("expression", ["f\"{config['a']}\\n{1}\"", "(" * 60 + "1" + ")" * 60, "-" * 3000 + "1"])
+def test_no_expression_is_too_odd_to_be_passed_over(fake: FakeEnvironment, expression: str) -> None:
+    binding = bound(fake, config("value=None", f"odd = {expression}\nreturn cls(odd)"))
+    assert (binding.via, binding.kwargs) == ("from_config", {"config": "config"})
+
+
+def test_a_body_that_is_too_long_to_follow_is_still_the_door(fake: FakeEnvironment) -> None:
+    nested = "config"
+    for _ in range(40):
+        nested = f"(({nested} or 1) + 1)"
+    binding = bound(fake, config("value=None", f"return cls({nested})"))
+    assert (binding.via, binding.kwargs, binding.readings) == ("from_config", {"config": "config"}, {})
+
+
 def test_an_inherited_door_fills_the_constructor_of_the_subclass(fake: FakeEnvironment) -> None:
     base = config("bits", "return cls(config['bits'])").replace("GPTQConfig", "Base")
     binding = bound(fake, f"{base}class GPTQConfig(Base):\n    def __init__(self, w_bits): ...\n")
