@@ -1,17 +1,7 @@
-"""Where mixprec keeps what it makes: run folders, logs of launches, the demo's checkpoints."""
+"""The cache folder, under the name that the runtime knows it by."""
 
 from __future__ import annotations
 
 __all__ = ["cache_folder"]
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """``$MIXPREC_CACHE``, else ``mixprec`` in the user's cache folder (XDG base directory specification)."""
-    if named := environment.get("MIXPREC_CACHE"):
-        return Path(named).expanduser().absolute()
-    root = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser().absolute() / "mixprec"
+from mixprec_doctor.cache import cache_folder

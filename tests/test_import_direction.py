@@ -20,10 +20,11 @@ HEAVY_PLACES = (
 )  # fmt: skip
 # Layers of the doctor, lowest first; a module imports from its own layer and from those below.
 LAYERS = (
-    ("errors", "version"),
+    ("cache", "errors", "version"),
     ("records",),
     ("environment", "machine"),
     ("source",),
+    ("index",),
     ("resolving",),
     ("checks",),
     ("api", "construction", "examination", "matrix"),
@@ -96,10 +97,10 @@ def modules_after(code: str) -> set[str]:
 def test_help_imports_nothing_heavy(main: str) -> None:
     loaded = modules_after(f"import sys; sys.argv = ['mixprec', '--help']\nfrom {main} import main\nassert main() == 0")
     assert "click" in loaded
-    assert not loaded & (HEAVY | {"rich", "yaml", "pydantic", "packaging", "safetensors"})
+    assert not loaded & (HEAVY | {"rich", "yaml", "pydantic", "packaging", "requests", "safetensors", "sqlite3"})
 
 
 @pytest.mark.parametrize("package", ["mixprec_doctor", "mixprec_runtime"])
 def test_importing_a_package_imports_nothing_of_others(package: str) -> None:
     loaded = modules_after(f"import {package}")
-    assert not loaded & (HEAVY | {"click", "rich", "yaml", "pydantic", "packaging", "safetensors"})
+    assert not loaded & (HEAVY | {"click", "rich", "yaml", "pydantic", "packaging", "requests", "safetensors", "sqlite3"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["parse_headers", "read_distribution", "read_folder"]
+__all__ = ["parse_entry_points", "parse_headers", "read_distribution", "read_folder"]
 
 import json
 import os
@@ -68,7 +68,7 @@ def read_distribution(metadata: Path) -> Distribution:
         namespaces=namespaces,
         requires=tuple(value for key, value in headers if key == "requires-dist"),
         requires_python=_first(headers, "requires-python"),
-        entry_points=tuple(_entry_points(_read(metadata / "entry_points.txt") or b"")),
+        entry_points=tuple(parse_entry_points(_read(metadata / "entry_points.txt") or b"")),
         tags=tuple(value for key, value in parse_headers(_read(metadata / "WHEEL") or b"") if key == "tag"),
         editable=editable,
         faults=tuple(faults),
@@ -112,7 +112,8 @@ def _owned(metadata: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(filter(str.isidentifier, packages))), tuple(sorted(namespaces))
 
 
-def _entry_points(raw: bytes) -> Iterable[EntryPoint]:
+def parse_entry_points(raw: bytes) -> Iterable[EntryPoint]:
+    """The entry points of an ``entry_points.txt``, in its order."""
     group = ""
     for line in raw.decode("utf-8", errors="replace").splitlines():
         text = line.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Archive", "UnreadableWheel", "Wheel", "WheelTree", "ZipArchive", "open_wheel"]
+__all__ = ["Archive", "UnreadableWheel", "Wheel", "WheelTree", "ZipArchive", "is_readable", "open_wheel", "refusal"]
 
 import re
 import zipfile
@@ -22,6 +22,8 @@ _MOST_BYTES = 16 * 2**20
 # Deflate cannot exceed about 1032; source text stays far below a tenth of that.
 _MOST_RATIO = 200
 _SMALL = 2**16  # below it no ratio is dangerous
+# What zipfile raises for broken, encrypted and unknown things.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 _METADATA = re.compile(r"[^/]+\.dist-info/(?:METADATA|WHEEL|entry_points\.txt)")
 _EXTENSION = re.compile(r"\.(?:cpython-[\w-]+|cp\d+-[\w-]+|abi3|pypy[\w-]+)?\.?(?:so|pyd)$")
@@ -68,7 +70,8 @@ class ZipArchive:
         self._zip = zipped
         self._lock = Lock()
         self._place = place
-        self.members: Mapping[str, zipfile.ZipInfo] = dict(_members(zipped))
+        self.everything = tuple(zipped.infolist())
+        self.members: Mapping[str, zipfile.ZipInfo] = dict(_members(self.everything))
 
     @property
     def place(self) -> str:
@@ -84,12 +87,12 @@ class ZipArchive:
         info = self.members.get(path)
         if info is None or not is_readable(path):
             return None
-        if fault := refusal(info):
-            raise UnreadableWheel(f"{path} of {self._place}", fault)
+        if reason := refusal(info):
+            raise UnreadableWheel(f"{path} of {self._place}", reason)
         try:
             with self._lock:
                 return self._zip.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as fault:
+        except _BROKEN as fault:
             raise UnreadableWheel(f"{path} of {self._place}", str(fault) or type(fault).__name__) from fault
 
     def prefetch(self, paths: Iterable[str]) -> None:
@@ -260,9 +263,9 @@ def refusal(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _members(zipped: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+def _members(everything: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     """Files by the path that they are installed to; what would leave the folder is left out."""
-    for info in zipped.infolist():
+    for info in everything:
         path = _DATA.sub("", info.filename, count=1) if _DATA.match(info.filename) else info.filename
         parts = path.split("/")
         if not info.is_dir() and "\\" not in path and ":" not in parts[0] and not {"", ".", ".."} & set(parts):
