@@ -197,6 +197,11 @@ class Definition:
         """The object of the ``mixprec.resolve/1`` document."""
         return {"module": self.module, "parameters": [parameter.to_json() for parameter in self.parameters]}
 
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Definition:
+        """The record that ``to_json`` wrote."""
+        return cls(module=raw["module"], parameters=tuple(map(Parameter.from_json, raw["parameters"])))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Importable:
@@ -209,6 +214,11 @@ class Importable:
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.resolve/1`` document."""
         return {"module": self.module, "how": self.how.value, "condition": self.condition}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Importable:
+        """The record that ``to_json`` wrote."""
+        return cls(module=raw["module"], how=How(raw["how"]), condition=raw["condition"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,3 +238,13 @@ class SymbolResolution:
             "importable": [each.to_json() for each in self.importable],
             "nearest": list(self.nearest),
         }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> SymbolResolution:
+        """The record that ``to_json`` wrote."""
+        return cls(
+            symbol=raw["symbol"],
+            defined=tuple(map(Definition.from_json, raw["defined"])),
+            importable=tuple(map(Importable.from_json, raw["importable"])),
+            nearest=tuple(raw["nearest"]),
+        )

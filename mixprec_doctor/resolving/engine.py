@@ -11,18 +11,29 @@ from mixprec_doctor.records.resolution import Resolution, SymbolResolution
 from mixprec_doctor.records.role import Role
 from mixprec_doctor.resolving.layout import Layout, find_layout
 from mixprec_doctor.resolving.roles import RoleResolver
-from mixprec_doctor.resolving.symbols import search_symbol
+from mixprec_doctor.resolving.symbols import package_paths, scoped_paths, search_symbol
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 
 
 class EngineSource:
-    """Roles and symbols of one engine. Each module is parsed once, and only when a question needs it."""
+    """Roles and symbols of one engine. Each module is parsed once, and only when a question needs it.
 
-    def __init__(self, sources: Sources, layout: Layout) -> None:
+    A symbol that is neither in the usual places nor known there is looked for in the whole package when the
+    search is to be ``thorough``; where the package must be fetched for that, it need not be.
+    """
+
+    def __init__(self, sources: Sources, layout: Layout, *, thorough: bool = True) -> None:
         self.layout = layout
         self.exports = Exports(sources)
+        self._thorough = thorough
         self._resolver = RoleResolver(self.exports, layout)
+
+    def gather(self) -> None:
+        """Have the files at hand that questions are likely to need."""
+        tree = self.exports.sources.tree(self.layout.engine)
+        if tree is not None:
+            tree.prefetch([*scoped_paths(tree, self.layout), *package_paths(tree, self.layout)])
 
     def role(self, role: Role) -> Resolution:
         """Where one role lives."""
@@ -34,7 +45,7 @@ class EngineSource:
 
     def symbol(self, name: str) -> SymbolResolution:
         """Where a name is defined and importable."""
-        return search_symbol(self.exports, self.layout, name)
+        return search_symbol(self.exports, self.layout, name, thorough=self._thorough)
 
 
 def open_engine(environment: Environment, engine: str) -> EngineSource:

@@ -18,10 +18,11 @@ _DEFINES = r"(?m)^[ \t]*(?:class|(?:async[ \t]+)?def)[ \t]+%s\b|^[ \t]*%s[ \t]*(
 _DECLARED = re.compile(rb"(?m)^(?:class|(?:async )?def) ([A-Za-z_]\w*)")
 
 
-def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolution:
+def search_symbol(exports: Exports, layout: Layout, symbol: str, *, thorough: bool = True) -> SymbolResolution:
     """Where a symbol is defined and importable.
 
-    Looked for among the layout's scope and every ``__init__``; in the whole package when it is not there.
+    Looked for among the layout's scope and every ``__init__``, and where these import it from; when they know
+    no such name, a thorough search goes through the whole package.
     """
     tree = exports.sources.tree(layout.engine)
     if tree is None or not symbol.isidentifier():
@@ -40,7 +41,7 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str) -> SymbolResolu
             (imported if module in inside else reexported).setdefault(origin.module, origin)
     if not defined:  # it has moved out of the usual places, from where its users import it now
         defined = imported or reexported
-    if not defined and not importable:
+    if not defined and not importable and thorough:
         defined = {found.module: found for found in find_elsewhere(exports, tree, symbol, layout)}
     for module in defined:
         importable.setdefault(module, Importable(module=module, how=How.DEFINITION))
@@ -85,6 +86,15 @@ def scoped_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
     return tuple(sorted(paths))
 
 
+def package_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
+    """The ``__init__`` files of the serving engine proper and of the packages right below the top."""
+    return tuple(
+        path
+        for path in tree.walk(tree.package)
+        if path.endswith("/__init__.py") and (path.count("/") < 2 or within(module_of(path)[0], layout.core))
+    )
+
+
 def nearest_names(tree: Tree, symbol: str, paths: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Classes and functions of some files whose names are likest, as ``module.name``."""
     declared: dict[str, str] = {}
@@ -111,12 +121,7 @@ def _importable(
 ) -> Iterator[tuple[str, Origin]]:
     plain = symbol.encode()
     whole = re.compile(rb"\b%s\b" % re.escape(plain))
-    packages = [
-        path
-        for path in tree.walk(tree.package)
-        if path.endswith("/__init__.py") and (path.count("/") < 2 or within(module_of(path)[0], layout.core))
-    ]
-    for path in dict.fromkeys([*scoped, *packages]):
+    for path in dict.fromkeys([*scoped, *package_paths(tree, layout)]):
         source = tree.read(path)
         if source is None or not (plain in source or b"import *" in source):
             continue
