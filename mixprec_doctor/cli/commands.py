@@ -15,6 +15,10 @@ DOCTOR_COMMANDS: dict[str, CommandEntry] = {
         target="mixprec_doctor.cli.resolve:resolve",
         help="Say where a name or role lives in an engine and how it is called, without importing it.",
     ),
+    "matrix": CommandEntry(
+        target="mixprec_doctor.cli.matrix:matrix",
+        help="Show where every role lives in many releases at once, and what changed from each to the next.",
+    ),
     "explain": CommandEntry(
         target="mixprec_doctor.cli.explain:explain",
         help="Explain a finding's code: what it means, an example and the cure.",
