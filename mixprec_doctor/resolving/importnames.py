@@ -9,7 +9,6 @@ from collections.abc import Mapping
 # Import name -> the distributions whose wheels hold it, by normalized names. Only what engines import and
 # what cannot be had by normalizing the import name. Where several stand, metadata has to say which.
 DISTRIBUTIONS_OF: Mapping[str, tuple[str, ...]] = {
-    "IPython": ("ipython",),
     "PIL": ("pillow",),
     "attr": ("attrs",),
     "bs4": ("beautifulsoup4",),
@@ -31,7 +30,7 @@ DISTRIBUTIONS_OF: Mapping[str, tuple[str, ...]] = {
     "lmformatenforcer": ("lm-format-enforcer",),
     "markdown_it": ("markdown-it-py",),
     "multipart": ("python-multipart",),
-    "openai_harmony": ("openai-harmony", "oss-harmony"),
+    "openai_harmony": ("oss-harmony", "openai-harmony"),
     "opentelemetry.exporter": ("opentelemetry-exporter-otlp",),
     "opentelemetry.sdk": ("opentelemetry-sdk",),
     "opentelemetry.semconv_ai": ("opentelemetry-semantic-conventions-ai",),
@@ -40,7 +39,7 @@ DISTRIBUTIONS_OF: Mapping[str, tuple[str, ...]] = {
     "pythonjsonlogger": ("python-json-logger",),
     "quack": ("quack-kernels",),
     "rpds": ("rpds-py",),
-    "sgl_kernel": ("sgl-kernel", "sglang-kernel"),
+    "sgl_kernel": ("sglang-kernel", "sgl-kernel"),
     "sklearn": ("scikit-learn",),
     "tvm_ffi": ("apache-tvm-ffi",),
     "yaml": ("pyyaml",),

@@ -62,7 +62,7 @@ class NeedFinder:
         if fault.kind is FaultKind.ABSENT:
             return "not installed"
         version = self._providers.version(fault.wanted) if self._providers else None
-        installed = f"installed {version}" if version else "what is installed"
+        installed = f"installed {version}" if version else "what is read"
         if fault.kind is FaultKind.NO_MODULE:
             return f"{installed} has no such module"
         return f"{installed} has no name {fault.import_name.rpartition('.')[2]}"
