@@ -81,6 +81,8 @@ class ChangeKind(str, Enum):
     BECAME_PLACEHOLDER = "became_placeholder"
     MOVED = "moved"
     RENAMED = "renamed"
+    BECAME_CONDITIONAL = "became_conditional"
+    BECAME_UNCONDITIONAL = "became_unconditional"
     PARAMETER_ADDED = "parameter_added"
     PARAMETER_INSERTED = "parameter_inserted"  # before others that may be given by position
     PARAMETER_REMOVED = "parameter_removed"
@@ -100,6 +102,7 @@ class ChangeKind(str, Enum):
 
 _OF_PLACE = frozenset({
     ChangeKind.APPEARED, ChangeKind.DISAPPEARED, ChangeKind.BECAME_PLACEHOLDER, ChangeKind.MOVED, ChangeKind.RENAMED,
+    ChangeKind.BECAME_CONDITIONAL, ChangeKind.BECAME_UNCONDITIONAL,
 })  # fmt: skip
 
 
@@ -132,9 +135,12 @@ class Cell:
 
     @property
     def key(self) -> tuple[object, ...] | None:
-        """What makes two cells equal: status, module, name and parameters."""
+        """What makes two cells equal: status, module, name, parameters, and whether it hangs on a condition."""
         found = self.resolution
-        return (found.status, found.module, found.name, found.parameters) if found else None
+        if found is None:
+            return None
+        conditional = found.status is Status.FOUND and found.condition is not None
+        return found.status, found.module, found.name, found.parameters, conditional
 
     @property
     def weight(self) -> Weight | None:
@@ -165,7 +171,7 @@ class Row:
     cells: tuple[Cell, ...]
 
     def runs(self) -> Iterator[tuple[Cell, ...]]:
-        """Neighbouring cells that are equal in status, module, name and parameters."""
+        """Neighbouring cells that are equal (``Cell.key``)."""
         run: list[Cell] = []
         for cell in self.cells:
             if run and cell.key != run[-1].key:

@@ -16,10 +16,17 @@ _ALIKE = 0.6  # of two names: what difflib calls a close match
 
 
 def compare(before: Resolution, after: Resolution) -> tuple[Change, ...]:
-    """What changed; empty exactly when status, module, name and parameters are the same."""
+    """What changed; empty exactly when status, module, name and parameters are, and both or none are conditional.
+
+    The text of a condition is no change: it names lines, which move in every release.
+    """
     if before.status is not after.status:
         return (_of_status(before, after),)
-    return (*_of_place(before, after), *_of_parameters(before.parameters, after.parameters))
+    return (
+        *_of_place(before, after),
+        *_of_condition(before, after),
+        *_of_parameters(before.parameters, after.parameters),
+    )
 
 
 def _of_status(before: Resolution, after: Resolution) -> Change:
@@ -36,6 +43,12 @@ def _of_place(before: Resolution, after: Resolution) -> Iterator[Change]:
         yield Change(kind=ChangeKind.RENAMED, before=before.name, after=after.name)
     if before.module != after.module:
         yield Change(kind=ChangeKind.MOVED, before=before.module, after=after.module)
+
+
+def _of_condition(before: Resolution, after: Resolution) -> Iterator[Change]:
+    if after.status is Status.FOUND and (before.condition is None) is not (after.condition is None):
+        kind = ChangeKind.BECAME_CONDITIONAL if after.condition else ChangeKind.BECAME_UNCONDITIONAL
+        yield Change(kind=kind, before=before.condition, after=after.condition)
 
 
 def _of_parameters(before: Sequence[Parameter], after: Sequence[Parameter]) -> Iterator[Change]:
