@@ -14,7 +14,6 @@ DISTRIBUTIONS_OF: Mapping[str, tuple[str, ...]] = {
     "bs4": ("beautifulsoup4",),
     "cpuinfo": ("py-cpuinfo",),
     "cuda.bindings": ("cuda-bindings",),
-    "cutlass": ("nvidia-cutlass-dsl-libs-base", "nvidia-cutlass-dsl"),
     "cv2": ("opencv-python-headless", "opencv-python"),
     "dateutil": ("python-dateutil",),
     "decord": ("decord2", "decord"),
