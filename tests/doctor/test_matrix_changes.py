@@ -29,12 +29,14 @@ PARAMETERS = st.lists(
 RESOLUTIONS = st.one_of(
     st.just(missing()),
     st.builds(found, st.sampled_from(["A", "B"]), st.sampled_from(["m", "n"]), PARAMETERS),
+    st.just(replace(found("A", "m"), condition="is_npu()")),
     st.builds(lambda module: replace(found("A", module), status=Status.PLACEHOLDER), st.sampled_from(["m", "n"])),
 )
 
 
 def key(resolution: Resolution) -> tuple[object, ...]:
-    return resolution.status, resolution.module, resolution.name, resolution.parameters
+    conditional = resolution.condition is not None
+    return resolution.status, resolution.module, resolution.name, resolution.parameters, conditional
 
 
 def kinds(before: Sequence[Parameter], after: Sequence[Parameter]) -> list[str]:
@@ -43,7 +45,7 @@ def kinds(before: Sequence[Parameter], after: Sequence[Parameter]) -> list[str]:
 
 
 @given(RESOLUTIONS, RESOLUTIONS)
-def test_nothing_changed_exactly_when_status_place_and_parameters_are_the_same(
+def test_nothing_changed_exactly_when_status_place_condition_and_parameters_are_the_same(
     before: Resolution, after: Resolution
 ) -> None:
     assert (compare(before, after) == ()) is (key(before) == key(after))
@@ -117,10 +119,17 @@ def test_required_default_kind_and_annotation_are_told_apart() -> None:
     (found(), replace(found(), status=Status.PLACEHOLDER), ChangeKind.BECAME_PLACEHOLDER),
     (found(module="a"), found(module="b"), ChangeKind.MOVED),
     (found("GPTQConfig"), found("AutoGPTQConfig"), ChangeKind.RENAMED),
+    (found(), replace(found(), condition="is_npu()"), ChangeKind.BECAME_CONDITIONAL),
+    (replace(found(), condition="is_npu()"), found(), ChangeKind.BECAME_UNCONDITIONAL),
 ])  # fmt: skip
 def test_a_change_of_place_is_one_change(before: Resolution, after: Resolution, kind: ChangeKind) -> None:
     (change,) = compare(before, after)
     assert (change.kind, change.kind.weight) == (kind, Weight.PLACE)
+
+
+def test_the_text_of_a_condition_is_no_change() -> None:
+    before, after = (replace(found(), condition=f"the try on line {line} succeeds") for line in (17, 21))
+    assert compare(before, after) == ()
 
 
 def test_weights_go_from_place_over_call_to_note() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mixprec_doctor.cli import matrix as command
+from mixprec_doctor.cli import progress
 from mixprec_doctor.cli.lazy import run_command_line
 from mixprec_doctor.cli.main import group
 from mixprec_doctor.errors import ExitCode, MixprecError
@@ -38,7 +39,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> dict[str, ReleaseRoles]:
             raise UnknownProject
         return [FakeRelease(version=each) for each in releases]
 
-    monkeypatch.setattr(command, "find_releases", find)
+    monkeypatch.setattr(command, "find_each", find)
     monkeypatch.setattr(command, "recall_release", lambda _: None)
     monkeypatch.setattr(command, "read_release", lambda each: releases[each.version])
     return releases
@@ -102,7 +103,7 @@ def test_an_error_of_the_index_keeps_its_exit_code(
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     index: dict[str, ReleaseRoles], run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
     index |= {"1.0": release("1.0", found()), "2.0": release("2.0", found())}
     assert run("vllm", "--jobs", "1", "--format", "json") == 0
     assert capsys.readouterr().err.splitlines()[-1] == "mixprec: 2 of 2 releases read"

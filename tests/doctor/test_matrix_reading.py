@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def test_since_is_the_first_release_of_an_unbroken_run() -> None:
     assert since == ["0.0", "0.1", "0.2", "0.2", None, "0.5"]
 
 
+def test_a_condition_is_a_change_but_since_runs_on() -> None:
+    matrix = matrix_of(release("0.1", found()), release("0.2", replace(found(), condition="is_npu()")))
+    (row,) = matrix.engines[0].rows
+    assert [[change.kind.value for change in cell.changes] for cell in row.cells] == [[], ["became_conditional"]]
+    assert [cell.resolution.since for cell in row.cells if cell.resolution] == ["0.1", "0.1"]
+    assert len(list(row.runs())) == 2
+
+
 def test_an_unread_release_ends_what_is_known_but_is_no_change() -> None:
     matrix = matrix_of(release("0.1", found()), release("0.2", faults=["503"]), release("0.3", found()))
     (row,) = matrix.engines[0].rows
@@ -76,7 +85,7 @@ def test_runs_changes_and_since_agree(row_of: list[Resolution | None]) -> None:
         assert [cell.version for cell in cells] == [each.version for each in read]
         for run in row.runs():
             assert all(not cell.changes for cell in run[1:])
-            assert {cell.resolution.since for cell in run if cell.resolution} <= {run[0].version, None}
+            assert len({cell.resolution.since for cell in run if cell.resolution}) <= 1
 
 
 def test_a_role_lost_in_the_newest_release_is_a_finding() -> None:

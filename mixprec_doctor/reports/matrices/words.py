@@ -29,6 +29,8 @@ _SENTENCES = {
     ChangeKind.BECAME_PLACEHOLDER: "a placeholder stands in for it from here on",
     ChangeKind.MOVED: "moved here from {before}",
     ChangeKind.RENAMED: "was {before} before",
+    ChangeKind.BECAME_CONDITIONAL: "from here on only if {after}",
+    ChangeKind.BECAME_UNCONDITIONAL: "no longer only if {before}",
     ChangeKind.PARAMETER_ADDED: "+ {after}",
     ChangeKind.PARAMETER_INSERTED: "+ {after}" + SHIFTS,
     ChangeKind.PARAMETER_REMOVED: "- {before}",
