@@ -143,6 +143,7 @@ class Resolution:
     tried: tuple[Attempt, ...] = ()
     defined_in: str | None = None  # where the definition stands, when module re-exports it
     since: str | None = None
+    formerly: str | None = None  # "module.Name" that had the role before it was renamed or moved, where known
 
     @property
     def import_line(self) -> str | None:
@@ -165,6 +166,7 @@ class Resolution:
             "binding": self.binding.to_json() if self.binding else None,
             "tried": [attempt.to_json() for attempt in self.tried],
             "since": self.since,
+            "formerly": self.formerly,
         }
 
     @classmethod
@@ -183,6 +185,7 @@ class Resolution:
             tried=tuple(Attempt.from_json(each) for each in raw["tried"]),
             defined_in=raw["defined_in"],
             since=raw["since"],
+            formerly=raw.get("formerly"),
         )
 
 

@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-__all__ = ["render_roles", "render_symbols", "roles_document", "symbols_document"]
+__all__ = ["answers_document", "render_answers"]
 
 import json
 from collections.abc import Iterator, Sequence
 
+from mixprec_doctor.records.answers import Answers
 from mixprec_doctor.records.document import document
-from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.resolution import How, Parameter, Resolution, Status, SymbolResolution
 from mixprec_doctor.reports.page import Page
 
 
-def roles_document(engine: InstalledEngine, roles: Sequence[Resolution]) -> str:
-    """The roles as JSON."""
-    body = {"package": engine.engine, "version": engine.version, "roles": [role.to_json() for role in roles]}
+def answers_document(answers: Sequence[Answers]) -> str:
+    """The answers as JSON: those of one engine are the document itself, of several its ``releases``."""
+    if len(answers) == 1:
+        body = answers[0].to_json()
+    else:
+        packages = {each.package for each in answers}
+        body = {
+            "package": packages.pop() if len(packages) == 1 else None,
+            "version": None,
+            "releases": [each.to_json() for each in answers],
+        }
     return json.dumps(document("resolve", body), indent=2, ensure_ascii=False) + "\n"
 
 
-def symbols_document(engine: InstalledEngine, symbols: Sequence[SymbolResolution]) -> str:
-    """The symbols as JSON."""
-    body = {
-        "package": engine.engine,
-        "version": engine.version,
-        "symbols": [symbol.to_json() for symbol in symbols],
-    }
-    return json.dumps(document("resolve", body), indent=2, ensure_ascii=False) + "\n"
+def render_answers(answers: Sequence[Answers], page: Page) -> str:
+    """The answers as text: the line that imports each role or symbol, and how it is called."""
+    blocks = ["\n".join(_block(each, page)) + "\n" for each in answers]
+    return "\n".join(blocks)
 
 
-def render_roles(engine: InstalledEngine, roles: Sequence[Resolution], page: Page) -> str:
-    """The roles as text: the line that imports each and how it is called."""
-    lines = [page.paint(f"{engine.engine} {engine.version or '(version unknown)'}", "bold")]
-    for role in roles:
-        lines += ["", *_role(role, page)]
-    return "\n".join(lines) + "\n"
-
-
-def render_symbols(engine: InstalledEngine, symbols: Sequence[SymbolResolution], page: Page) -> str:
-    """The symbols as text: where each is defined, importable, or what there is instead."""
-    lines = [page.paint(f"{engine.engine} {engine.version or '(version unknown)'}", "bold")]
-    for symbol in symbols:
-        lines += ["", *_symbol(symbol, engine, page)]
-    return "\n".join(lines) + "\n"
+def _block(answers: Answers, page: Page) -> Iterator[str]:
+    yield page.paint(answers.heading, "bold")
+    for role in answers.roles or ():
+        yield ""
+        yield from _role(role, page)
+    for symbol in answers.symbols or ():
+        yield ""
+        yield from _symbol(symbol, answers.package, page)
 
 
 def _role(role: Resolution, page: Page) -> Iterator[str]:
@@ -54,22 +52,25 @@ def _role(role: Resolution, page: Page) -> Iterator[str]:
         yield f"    {role.import_line}"
     if role.condition:
         yield from page.wrap(f"only if: {role.condition}", indent=4)
+    if role.formerly:
+        yield from page.wrap(f"before: {role.formerly}", indent=6, first=4)
+    if role.since:
+        yield f"    the same since {role.since}"
     if role.status is Status.FOUND:
         yield from _signature(role.name or "", role.parameters, page)
     if role.binding:
-        call = f"{role.name}({', '.join(f'{key}=<{meaning}>' for key, meaning in role.binding.kwargs.items())})"
-        if role.binding.via == "from_config":
-            call = f"{role.name}.from_config(<config>)"
-        yield from page.wrap(f"call: {call}", indent=6, first=4)
+        door = f"{role.name}.from_config" if role.binding.via == "from_config" else role.name
+        call = ", ".join(f"{key}=<{meaning}>" for key, meaning in role.binding.kwargs.items())
+        yield from page.wrap(f"call: {door}({call})", indent=6, first=4)
     if role.status is not Status.FOUND:
         for attempt in role.tried:
             yield from page.wrap(f"tried {attempt.path}: {attempt.fault}", indent=6, first=4)
 
 
-def _symbol(symbol: SymbolResolution, engine: InstalledEngine, page: Page) -> Iterator[str]:
+def _symbol(symbol: SymbolResolution, package: str, page: Page) -> Iterator[str]:
     there = bool(symbol.defined or symbol.importable)
     mark = page.paint("✓", "green") if there else page.paint("✗", "red")
-    yield f"{mark} {page.paint(symbol.symbol, 'bold')}{'' if there else f': not in this {engine.engine}'}"
+    yield f"{mark} {page.paint(symbol.symbol, 'bold')}{'' if there else f': not in this {package}'}"
     for definition in symbol.defined:
         yield f"    defined in {definition.module}"
         yield from _signature(symbol.symbol, definition.parameters, page)

@@ -1,36 +1,31 @@
-"""Releases that are not installed: roles and symbols of a wheel, a file or on an index. What was found out is kept."""
+"""Releases that are not installed: roles and symbols of a wheel on an index or a disk. What was found out is kept."""
 
 from __future__ import annotations
 
-__all__ = [
-    "NoEngineInWheel",
-    "OpenedWheel",
-    "open_wheel_file",
-    "read_release",
-    "read_symbols",
-    "recall_release",
-    "recall_symbols",
-]
+__all__ = ["NoEngineInWheel", "Question", "read_release", "recall_release"]
 
 import gc
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.index.releases import open_release, usual_index
-from mixprec_doctor.index.store import Store
+from mixprec_doctor.index.urls import local_path
+from mixprec_doctor.records.answers import Answers
 from mixprec_doctor.records.matrix import ReleaseRoles
 from mixprec_doctor.records.release import Release
-from mixprec_doctor.records.resolution import SymbolResolution
+from mixprec_doctor.records.resolution import Resolution, SymbolResolution
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 from mixprec_doctor.source.sources import Sources
-from mixprec_doctor.source.wheels import Wheel, open_wheel
+
+_ROLES = "all roles"  # with a space, as no symbol is
 
 
 class NoEngineInWheel(MixprecError):
@@ -49,83 +44,89 @@ class NoEngineInWheel(MixprecError):
         return f"{self.place} holds {held}; wanted: a wheel with the import package {known}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenedWheel:
-    """The engine in a wheel, ready to be asked."""
-
-    engine: str
-    distribution: str
-    version: str | None
-    source: EngineSource
-
-
-@contextmanager
-def open_wheel_file(path: Path) -> Iterator[OpenedWheel]:
-    """A wheel that lies on a disk."""
-    wheel = open_wheel(path)
-    try:
-        yield _opened(wheel, str(path), thorough=True)
-    finally:
-        wheel.close()
-
-
 def read_release(release: Release) -> ReleaseRoles:
     """Every role of a release on an index, from what is kept or read now."""
-    found = recall_release(release)
-    if found is None:
-        with _open(release) as opened:
-            found = ReleaseRoles(
-                distribution=release.distribution,
-                version=release.version,
-                engine=opened.engine,
-                filename=release.file.filename,
-                sha256=release.file.sha256,
-                uploaded=release.file.uploaded,
-                roles=opened.source.roles(),
-            )
-        usual_index().store.keep_answer(_key(release, "roles"), json.dumps(found.to_json()))
-    return found
+    answers = Question()(release)
+    return _as_roles(release, answers)
 
 
 def recall_release(release: Release) -> ReleaseRoles | None:
     """The roles of a release when they are kept; nothing is read."""
-    text = usual_index().store.answer(_key(release, "roles"))
-    return ReleaseRoles.from_json(json.loads(text)) if text else None
+    answers = Question().recall(release)
+    return _as_roles(release, answers) if answers else None
 
 
-def read_symbols(release: Release, names: Sequence[str], *, thorough: bool = False) -> tuple[SymbolResolution, ...]:
-    """Symbols of a release on an index. ``thorough`` looks beyond the usual places, for which all of it is read."""
-    store = usual_index().store
-    found = _recall_symbols(store, release, names, thorough=thorough)
-    missing = [name for name in names if name not in found]
-    if missing:
-        with _open(release, thorough=thorough) as opened:
-            for name in missing:
-                found[name] = opened.source.symbol(name)
-                key = _key(release, _question(name, thorough=thorough))
-                store.keep_answer(key, json.dumps(found[name].to_json()))
-    return tuple(found[name] for name in names)
+def _as_roles(release: Release, answers: Answers) -> ReleaseRoles:
+    return ReleaseRoles(
+        distribution=release.distribution,
+        version=release.version,
+        engine=answers.package,
+        filename=release.file.filename,
+        sha256=release.file.sha256,
+        uploaded=release.file.uploaded,
+        roles=answers.roles or (),
+    )
 
 
-def recall_symbols(release: Release, names: Sequence[str], *, thorough: bool = False) -> bool:
-    """Whether all these symbols of a release are kept."""
-    return len(_recall_symbols(usual_index().store, release, names, thorough=thorough)) == len(set(names))
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of a release on an index: some symbols or, without any, all roles. Called with the release.
+
+    ``thorough`` looks for symbols beyond the usual places, for which all of the release is fetched; ``offline``
+    asks no server.
+    """
+
+    symbols: tuple[str, ...] = ()
+    thorough: bool = False
+    offline: bool = False
+
+    def __call__(self, release: Release) -> Answers:
+        """The answers, from what is kept or read now; what is new is kept."""
+        kept = self._kept(release)
+        missing = [part for part in self._parts if part not in kept]
+        if missing:
+            with _open(release, thorough=self.thorough, offline=self.offline) as (engine, source):
+                store = usual_index(offline=self.offline).store
+                for part in missing:
+                    kept[part] = {"engine": engine, **_answer(source, part)}
+                    store.keep_answer(self._key(release, part), json.dumps(kept[part]))
+        return self._answers(release, kept)
+
+    def recall(self, release: Release) -> Answers | None:
+        """The answers when all of them are kept; nothing is read."""
+        kept = self._kept(release)
+        return self._answers(release, kept) if len(kept) == len(self._parts) else None
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.symbols)) or (_ROLES,)
+
+    def _kept(self, release: Release) -> dict[str, dict[str, Any]]:
+        store = usual_index(offline=self.offline).store
+        texts = {part: store.answer(self._key(release, part)) for part in self._parts}
+        return {part: json.loads(text) for part, text in texts.items() if text}
+
+    def _key(self, release: Release, part: str) -> str:
+        """What an answer is kept under: the file, the code that answered, and the question."""
+        everywhere = " everywhere" if self.thorough and part != _ROLES else ""
+        return f"{release.file.key} {_code()} {part}{everywhere}"
+
+    def _answers(self, release: Release, kept: dict[str, dict[str, Any]]) -> Answers:
+        first = next(iter(kept.values()))
+        return Answers(
+            package=first["engine"],
+            version=release.version,
+            distribution=release.distribution,
+            place=release.file.filename,
+            roles=None if self.symbols else tuple(map(Resolution.from_json, first["roles"])),
+            symbols=tuple(SymbolResolution.from_json(kept[name]) for name in self.symbols) if self.symbols else None,
+        )
 
 
-def _recall_symbols(
-    store: Store, release: Release, names: Sequence[str], *, thorough: bool
-) -> dict[str, SymbolResolution]:
-    texts = {name: store.answer(_key(release, _question(name, thorough=thorough))) for name in names}
-    return {name: SymbolResolution.from_json(json.loads(text)) for name, text in texts.items() if text}
-
-
-def _question(name: str, *, thorough: bool) -> str:
-    return f"symbol {name} everywhere" if thorough else f"symbol {name}"
-
-
-def _key(release: Release, question: str) -> str:
-    """What an answer is kept under: the file, the question, and the code that answered."""
-    return f"{release.file.key} {_code()} {question}"
+def _answer(source: EngineSource, part: str) -> dict[str, object]:
+    if part == _ROLES:
+        return {"roles": [role.to_json() for role in source.roles()]}
+    return source.symbol(part).to_json()
 
 
 @cache
@@ -140,25 +141,20 @@ def _code() -> str:
 
 
 @contextmanager
-def _open(release: Release, *, thorough: bool = False) -> Iterator[OpenedWheel]:
-    wheel = open_release(release)
+def _open(release: Release, *, thorough: bool, offline: bool) -> Iterator[tuple[str, EngineSource]]:
+    """The engine in a release's wheel. What lies on a disk is always searched thoroughly: it costs no traffic."""
+    wheel = open_release(release, offline=offline)
     collecting = gc.isenabled()
     gc.disable()  # syntax trees are many objects and no garbage: collecting costs a third of the time
     try:
-        opened = _opened(wheel, release.file.filename, thorough=thorough)
-        opened.source.gather()
-        yield opened
+        engine = next((each.engine for each in LAYOUTS if each.engine in wheel.packages), None)
+        if engine is None:
+            raise NoEngineInWheel(release.file.filename, tuple(wheel.packages))
+        near = local_path(release.file.url) is not None
+        source = EngineSource(Sources(wheel.tree), find_layout(engine), thorough=thorough or near)
+        source.gather()
+        yield engine, source
     finally:
         wheel.close()
         if collecting:
             gc.enable()
-
-
-def _opened(wheel: Wheel, place: str, *, thorough: bool) -> OpenedWheel:
-    engine = next((each.engine for each in LAYOUTS if each.engine in wheel.packages), None)
-    if engine is None:
-        raise NoEngineInWheel(place, tuple(wheel.packages))
-    source = EngineSource(Sources(wheel.tree), find_layout(engine), thorough=thorough)
-    return OpenedWheel(
-        engine=engine, distribution=wheel.distribution.name, version=wheel.distribution.version, source=source
-    )

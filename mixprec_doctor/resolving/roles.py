@@ -206,7 +206,15 @@ class RoleResolver:
             binding=bind(role, found, parameters, self._exports),
             tried=tuple(tried),
             defined_in=found.module,
+            formerly=self._formerly(role, found),
         )
+
+    def _formerly(self, role: Role, found: Found) -> str | None:
+        """The usual name, where this release has another."""
+        usual = self._layout.usual.get(role)
+        if usual is None or not usual.names or found.name in usual.names:
+            return None
+        return f"{usual.modules[0]}.{usual.names[0]}"
 
     @cached_property
     def _tree(self) -> Tree | None:

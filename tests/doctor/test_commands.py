@@ -54,7 +54,8 @@ def test_doctor_writes_json_to_a_file(
     (["doctor", "--engine", "triton"], "triton"),
     (["explain", "MP999"], "known: MP101"),
     (["resolve", "--role", "nonsense"], "fp8.config"),
-    (["resolve", "vllm==0.10"], "cannot be read yet"),
+    (["resolve", "vllm==0.10", "--python", "python3"], "is read by itself"),
+    (["resolve", "vllm = 0.10"], "vllm = 0.10"),
     (["resolve", "--role", "fp8.config", "--symbol", "A"], "give one"),
 ])  # fmt: skip
 def test_misuse_is_said_and_exits_with_two(
