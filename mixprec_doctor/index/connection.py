@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Answer", "Connection"]
+__all__ = ["FIRST_PAUSE", "Answer", "Connection"]
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import requests
 
 _AGAIN = frozenset({429, 500, 502, 503, 504, 520, 522, 524})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
+FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
+_LONGEST_PAUSE = 8.0
 _CHUNK = 2**18
 _GET_OFFLINE = "offline was asked for"
 
@@ -45,7 +46,7 @@ class Connection:
     those that ask to come again.
     """
 
-    def __init__(self, settings: IndexSettings, *, offline: bool = False, pause: float = _FIRST_PAUSE) -> None:
+    def __init__(self, settings: IndexSettings, *, offline: bool = False, pause: float = FIRST_PAUSE) -> None:
         self._settings = settings
         self._offline = offline
         self._pause = pause

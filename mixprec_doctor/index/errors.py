@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ChangedFile",
     "InvalidRequirement",
     "NoSuchRelease",
     "SourceOnly",
@@ -96,6 +97,20 @@ class UnreachableIndex(MixprecError):
             f"{self.wanted} could not be read, and the cache does not have it\n  {self.url}: {self.fault}\n"
             "  try: the network, the proxy and pip's settings (pip config list), or a wheel file instead"
         )
+
+
+class ChangedFile(MixprecError):
+    """A file on a server is not what the index, or the answer before, said."""
+
+    exit_code = ExitCode.NOTHING_EXAMINED
+
+    def __init__(self, url: str, fault: str) -> None:
+        super().__init__(url, fault)
+        self.url = url
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.fault}\n  try: again; if it stays so, the index is broken"
 
 
 class SourceOnly(MixprecError):

@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, BinaryIO, NamedTuple, cast
 
-from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.index.connection import Answer, Connection
-from mixprec_doctor.index.errors import UnreachableIndex
+from mixprec_doctor.index.errors import ChangedFile, UnreachableIndex
 from mixprec_doctor.index.urls import redact
 
 _TAIL = 64 * 2**10  # the end record of a zip file, and all of the directory of a small one
 _LEAST = 16 * 2**10  # a request costs more than these bytes
 _MOST_READ = 64 * 2**20  # of one read: a directory of that size would list half a million files
 _MOST_WHOLE = 8 * 2**30
-_AT_ONCE = 4
+_AT_ONCE = 8
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _NO_SUFFIX = frozenset({400, 405, 416, 501})  # how servers refuse "the last bytes"
 
@@ -82,7 +81,8 @@ class RangeFile(io.RawIOBase):
 
     def keep(self, start: int, contents: bytes) -> None:
         """Take in bytes that are known already."""
-        for gap in missing_spans(Span(start, start + len(contents)), (span for span, _ in self._kept)):
+        known = [span for span, _ in self._kept]
+        for gap in missing_spans(Span(start, start + len(contents)), known):
             self._kept.append((gap, contents[gap.start - start : gap.end - start]))
         self._kept.sort(key=lambda each: each[0])
 
@@ -162,18 +162,6 @@ def open_remote(
         stream.close()
         raise
     return stream, f"{redact(url)}: the server gives no ranges, so the whole file was fetched"
-
-
-class ChangedFile(MixprecError):
-    """A file on a server is not what the index, or the answer before, said."""
-
-    def __init__(self, url: str, fault: str) -> None:
-        super().__init__(url, fault)
-        self.url = url
-        self.fault = fault
-
-    def __str__(self) -> str:
-        return f"{self.url}: {self.fault}\n  try: again; if it stays so, the index is broken"
 
 
 def _ranged(connection: Connection, url: str, tail: Answer, wanted: str) -> RangeFile:

@@ -19,7 +19,7 @@ from packaging.version import Version
 from mixprec_doctor.cache import cache_folder
 from mixprec_doctor.index.archives import IndexArchive
 from mixprec_doctor.index.choosing import WheelTarget, choose_file, running_target
-from mixprec_doctor.index.connection import Connection
+from mixprec_doctor.index.connection import FIRST_PAUSE, Connection
 from mixprec_doctor.index.errors import InvalidRequirement, NoSuchRelease, SourceOnly, UnreachableIndex
 from mixprec_doctor.index.pages import Page, PageReader
 from mixprec_doctor.index.settings import IndexSettings, read_settings
@@ -35,11 +35,16 @@ class Index:
     """All places that pip would look in, with one cache and one pool of connections; usable from many threads."""
 
     def __init__(
-        self, *, settings: IndexSettings | None = None, store: Store | None = None, offline: bool = False
+        self,
+        *,
+        settings: IndexSettings | None = None,
+        store: Store | None = None,
+        offline: bool = False,
+        pause: float = FIRST_PAUSE,
     ) -> None:
         self.settings = settings or read_settings()
         self.store = store or Store()
-        self.connection = Connection(self.settings, offline=offline)
+        self.connection = Connection(self.settings, offline=offline, pause=pause)
         self._pages = PageReader(self.connection, self.store)
         self._notes: dict[str, None] = {}
         self._lock = threading.Lock()

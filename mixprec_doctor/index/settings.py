@@ -25,6 +25,7 @@ _NAMES = {
 }  # fmt: skip
 # As ``pip install`` orders them; ``download`` below it, since a release is read and not installed.
 _SECTIONS = ("global", "download", "install", ":env:")
+_ETC = Path("/etc")  # pip looks there whatever XDG_CONFIG_DIRS says
 _TRUE = {"y", "yes", "t", "true", "on", "1"}
 _FALSE = {"n", "no", "f", "false", "off", "0"}
 
@@ -99,7 +100,7 @@ def _site_folders(environment: Mapping[str, str]) -> Iterator[Path]:
     else:
         roots = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
         yield from (Path(root).expanduser() / "pip" for root in roots.split(os.pathsep) if root)
-        yield Path("/etc")
+        yield _ETC
 
 
 def _user_folder(environment: Mapping[str, str], home: Path | None) -> Path:
@@ -144,4 +145,4 @@ def _convert(name: str, value: str, where: str) -> object:
         if value.lower() not in _TRUE | _FALSE:
             raise UnreadableSettings(f"pip's setting {name} of {where}", f"{value!r} is neither yes nor no")
         return value.lower() in _TRUE
-    return value.strip()
+    return str(Path(value).expanduser()) if field in ("cert", "client_cert") else value

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +54,7 @@ class Store:
         self._file = (folder or cache_folder()) / _NAME
         self._local = threading.local()
         self._mending = threading.Lock()
+        self._mended = 0  # how often; a thread's connection from before a mending is given up
         self.notes: list[str] = []
 
     def page(self, url: str) -> KeptPage | None:
@@ -114,42 +115,46 @@ class Store:
         self._write("INSERT OR REPLACE INTO answers VALUES (?, ?)", [(key, _pack(text))])
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Close this thread's connection; a later question opens another."""
         connection = getattr(self._local, "connection", None)
         if connection is not None and self._local.process == os.getpid():
             connection.close()
-        self._local.connection = None
+        self._local.connection = self._local.process = None
 
     def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         return next(iter(self._rows(statement, *values)), None)
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._connected() as connection:
-            return connection.execute(statement, values).fetchall() if connection else []
-        return []  # the store is broken: it was said and set aside
+        return self._use(lambda connection: connection.execute(statement, values).fetchall(), otherwise=[])
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        with self._connected() as connection:
-            if connection and not self._local.reading:
+        def write(connection: sqlite3.Connection) -> None:
+            if not self._local.reading:
                 with connection:
                     connection.execute("BEGIN IMMEDIATE")
                     connection.executemany(statement, rows)
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection | None]:
-        """This thread's connection; what goes wrong is told and never raised."""
-        try:
-            yield self._connection()
-        except sqlite3.OperationalError as fault:  # full disk, locked for too long
-            self._tell(f"the cache {self._file} was not used: {fault}")
-        except sqlite3.DatabaseError as fault:
-            self._set_aside(str(fault))
+        self._use(write, otherwise=None)
+
+    def _use(self, work: Callable[[sqlite3.Connection], Value], *, otherwise: Value) -> Value:
+        """What the work gives, once more after mending; what goes wrong is told and never raised."""
+        for _ in range(2):
+            try:
+                connection = self._connection()
+                return work(connection) if connection is not None else otherwise
+            except sqlite3.OperationalError as fault:  # a full disk, or locked for too long
+                self._tell(f"the cache {self._file} was not used: {fault}")
+                break
+            except sqlite3.DatabaseError as fault:
+                self._set_aside(str(fault))
+        return otherwise
 
     def _connection(self) -> sqlite3.Connection | None:
         local = self._local
         # A connection must not cross a fork.
-        if getattr(local, "connection", None) is None or local.process != os.getpid():
-            local.process, local.reading = os.getpid(), False
+        if getattr(local, "process", None) != os.getpid() or local.made != self._mended:
+            local.process, local.reading, local.made = os.getpid(), False, self._mended
+            local.connection = None
             local.connection = self._open()
         found: sqlite3.Connection | None = local.connection
         return found
@@ -162,7 +167,7 @@ class Store:
             reason = str(fault)
         try:
             self._local.reading = True
-            connection = sqlite3.connect(f"{self._file.as_uri()}?mode=ro&immutable=1", uri=True, timeout=_PATIENCE)
+            connection = sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
             connection.execute("SELECT 1 FROM answers LIMIT 1")
         except (OSError, sqlite3.OperationalError):
             self._tell(f"without a cache: {self._file}: {reason}")
@@ -171,32 +176,31 @@ class Store:
         return connection
 
     def _open_for_writing(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None)
-        try:
-            layout = _layout_of(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if layout == 0:
-                connection.execute("BEGIN IMMEDIATE")
-                for table in _TABLES:
-                    connection.execute(table)
-                connection.execute(f"PRAGMA user_version = {_LAYOUT}")
-                connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        until = time.monotonic() + _PATIENCE
+        while True:
+            connection = sqlite3.connect(self._file, timeout=_PATIENCE, isolation_level=None)
+            try:
+                _prepare(connection)
+            except BaseException as fault:
+                connection.close()
+                # SQLite does not wait for its lock while it changes to WAL.
+                if "locked" not in str(fault) or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+            else:
+                return connection
 
     def _set_aside(self, fault: str) -> None:
         """Move a broken file out of the way, once even when many find it broken."""
         with self._mending:
-            broken = getattr(self._local, "connection", None)
-            if broken is not None:
-                broken.close()
-            self._local.connection = None
+            self.close()
+            self._mended += 1
+            before = _identity(self._file)
             if self._is_sound():
-                return  # another one was quicker
+                return
             aside = self._file.with_name(f"{_NAME}.broken-{time.time_ns()}")
+            if before != _identity(self._file):
+                return  # another process was quicker
             with contextlib.suppress(OSError):
                 self._file.rename(aside)
                 for suffix in ("-wal", "-shm"):
@@ -216,11 +220,26 @@ class Store:
             self.notes.append(note)
 
 
-def _layout_of(connection: sqlite3.Connection) -> int:
+def _prepare(connection: sqlite3.Connection) -> None:
     (layout,) = connection.execute("PRAGMA user_version").fetchone()
     if layout not in (0, _LAYOUT):
         raise sqlite3.DatabaseError(f"its layout is {layout}, this release of mixprec knows {_LAYOUT}")
-    return int(layout)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if layout == 0:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in _TABLES:
+                connection.execute(table)
+            connection.execute(f"PRAGMA user_version = {_LAYOUT}")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _pack(text: str) -> bytes:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 Credentials: TypeAlias = tuple[str, str]  # name and password
 
@@ -35,7 +34,8 @@ def without_credentials(url: str) -> tuple[str, Credentials | None]:
 def local_path(location: str) -> Path | None:
     """The path that a ``file:`` address or a plain path names; None for an address of a server."""
     if location.startswith("file:"):
-        return Path(url2pathname(urlsplit(location).path))
+        path = unquote(urlsplit(location).path)
+        return Path(path.lstrip("/") if re.match(r"/[a-zA-Z]:", path) else path)
     # One letter before the colon is a drive of Windows and no scheme.
     return None if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:", location) else Path(location).expanduser()
 

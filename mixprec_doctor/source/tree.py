@@ -91,7 +91,7 @@ class FolderTree:
         first, _, rest = path.partition("/")
         if not rest:
             inside = self._place.suffix == ".py" and first == f"{self._package}.py"
-            return str(self._place) if inside or first == self._package else os.devnull
+            return str(self._place) if inside or first == self._package else ""
         return f"{self._place}/{rest}"
 
 
