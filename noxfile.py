@@ -7,9 +7,9 @@ import nox
 
 from noxfiles.demo import demo
 from noxfiles.engines import engine
-from noxfiles.quality import lint, typecheck, unit
+from noxfiles.quality import lint, network, typecheck, unit
 
-__all__ = ["demo", "engine", "lint", "typecheck", "unit"]
+__all__ = ["demo", "engine", "lint", "network", "typecheck", "unit"]
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typecheck", "unit"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["lint", "typecheck", "unit"]
+__all__ = ["lint", "network", "typecheck", "unit"]
 
 import nox
 
@@ -31,3 +31,10 @@ def unit(session: nox.Session) -> None:
     session.install(TORCH)
     session.install(*UNIT, "-e", ".")
     session.run("pytest", "-m", "not engine and not checkpoints and not network", *session.posargs)
+
+
+@nox.session
+def network(session: nox.Session) -> None:
+    """What is chosen and read of releases, against the index that pip is set up for."""
+    session.install("pytest>=8", "hypothesis>=6", "-e", ".")
+    session.run("pytest", "-m", "network", "tests/doctor/index", *session.posargs)

@@ -17,7 +17,7 @@ from tests.doctor.index.servers import IndexServer, make_wheel
 
 MakeIndex = Callable[..., Index]
 NAME = "engine-1.0-py3-none-any.whl"
-NOISE = random.Random(7)
+NOISE = random.Random(7)  # noqa: S311  files are to be the same in each run
 
 
 def source(size: int) -> bytes:

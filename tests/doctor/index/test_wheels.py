@@ -53,7 +53,6 @@ def test_a_tree_answers_as_that_of_the_unpacked_wheel(wheel_file: Path, tmp_path
                 "engine/layers/linear.py",
                 "engine/no.py",
                 "helper.py",
-                "helper",
                 "space",
                 "nothing",
                 "space/inner.py",
