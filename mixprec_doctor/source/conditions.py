@@ -5,21 +5,21 @@ from __future__ import annotations
 __all__ = ["Conditions", "Names"]
 
 import ast
-import operator
+import builtins
 import re
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from mixprec_doctor.environment.engines import ENGINES
-from mixprec_doctor.source.module import Branch, Guard, ParsedModule
+from mixprec_doctor.source.expressions import Expressions
+from mixprec_doctor.source.module import Branch, Guard, ParsedModule, caught
 from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.source.tree import module_files
 from mixprec_doctor.source.truth import Truth, every, some
 
-_CATCHES_IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt,
-    ast.LtE: operator.le, ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
+_MISSING, _FAILED = "ModuleNotFoundError", "ImportError"
+_IMPORT_LINE = re.compile(rb"^(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
+_MOST_READ = 60  # modules looked into to see whether one import succeeds
 
 
 class Names(Protocol):
@@ -36,26 +36,28 @@ class Conditions:
         self._sources = sources
         self._names = names
         self._open: set[int] = set()  # imports being judged
-        self._flags: set[tuple[str, str]] = set()  # flags being followed
+        self._expressions = Expressions(sources, self.judge)
+        self._broken: dict[str, str | None] = {}  # modules, and the import without which they fail
+        self._imports: dict[str, list[str]] = {}  # what such a module imports at its top level
+        self._all_known = sources.has_module("no such package") is Truth.NO
 
     def judge(self, guard: Guard, parsed: ParsedModule) -> Truth:
         """Whether the branch runs."""
         if guard.branch is Branch.IF and guard.test is not None:
-            return self._test(guard.test, parsed)
+            return self._expressions.truth(guard.test, parsed)
         if guard.branch is Branch.ELSE and guard.test is not None:
-            return ~self._test(guard.test, parsed)
+            return ~self._expressions.truth(guard.test, parsed)
         if guard.branch in (Branch.TRY, Branch.TRY_ELSE):
             return self._succeeds(guard.before, parsed)
         if guard.branch is Branch.EXCEPT:
-            failed = ~self._succeeds(guard.before, parsed)
-            catches = bool(_CATCHES_IMPORT_ERRORS.intersection(guard.handled))
-            return failed if catches else every((failed, Truth.UNKNOWN))
+            return self._handles(guard, parsed)
         return Truth.UNKNOWN
 
     def text(self, guard: Guard, parsed: ParsedModule) -> str | None:
         """The condition in words of the source; None for one that certainly holds."""
-        if self.judge(guard, parsed) is Truth.YES:
-            return None
+        return None if self.judge(guard, parsed) is Truth.YES else self._words(guard, parsed)
+
+    def _words(self, guard: Guard, parsed: ParsedModule) -> str:
         if guard.branch is Branch.IF and guard.test is not None:
             return parsed.text(guard.test)
         if guard.branch is Branch.ELSE and guard.test is not None:
@@ -74,7 +76,7 @@ class Conditions:
                     failing := self.failing_import(statement, parsed)
                 ):
                     return failing
-        return self.text(guard, parsed)
+        return self._words(guard, parsed) if guard.test is not None else self.text(guard, parsed)
 
     def failing_import(self, statement: ast.stmt, parsed: ParsedModule) -> str | None:
         """The fault of the first import in a statement that cannot succeed."""
@@ -84,35 +86,157 @@ class Conditions:
                 fault = getattr(self._names.look_up(target or "", alias.name), "fault", None)
                 if isinstance(fault, str):
                     return fault
+            return self._broken_by(target or "", parsed)
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 if self._sources.has_module(alias.name) is Truth.NO:
                     return f"no module named {alias.name}"
+                if broken := self._broken_by(alias.name, parsed):
+                    return broken
+        if isinstance(statement, ast.Raise):
+            return f"line {statement.lineno} raises {_raised(statement) or 'again'}"
+        for inner in _taken(statement):
+            if self._import_succeeds(inner, parsed) is Truth.NO:
+                return self.failing_import(inner, parsed)
         return None
 
-    def _succeeds(self, statements: tuple[ast.stmt, ...], parsed: ParsedModule) -> Truth:
+    def _handles(self, guard: Guard, parsed: ParsedModule) -> Truth:
+        """Whether a handler runs: the body fails with what it takes, and no handler above takes it."""
+        failed = ~self._succeeds(guard.before, parsed)
+        if failed is not Truth.YES:
+            return failed
+        fault = self._fault(guard.before, parsed)
+        if fault is None:
+            return Truth.UNKNOWN
+        return every((~_takes(self._taken_by(guard.earlier, parsed), fault),
+                      _takes(self._taken_by(guard.handled, parsed), fault)))  # fmt: skip
+
+    def _taken_by(self, names: Iterable[str], parsed: ParsedModule) -> Iterator[str]:
+        """The names of exceptions, those in a tuple of the module included."""
+        for name in names:
+            bound = parsed.by_name.get(name, ())
+            tuples = [each.value for each in bound if isinstance(each.value, ast.Tuple)]
+            yield from caught(tuples[-1]) if tuples else (name,)
+
+    def _fault(self, statements: Iterable[ast.stmt], parsed: ParsedModule) -> str | None:
+        """The exception of the first statement that fails; None when that is not certain."""
+        for statement in statements:
+            succeeds = self._import_succeeds(statement, parsed)
+            if succeeds is Truth.YES:
+                continue
+            if succeeds is Truth.UNKNOWN:
+                return None
+            if isinstance(statement, ast.Raise):
+                return _raised(statement)
+            if isinstance(statement, ast.Import):
+                return _MISSING
+            if isinstance(statement, ast.ImportFrom):
+                target = parsed.absolute(statement) or ""
+                missing = self._sources.has_module(target) is Truth.NO or self._broken_by(target, parsed)
+                return _MISSING if target and missing else _FAILED
+            return self._fault(_taken(statement), parsed)
+        return None
+
+    def _succeeds(self, statements: Iterable[ast.stmt], parsed: ParsedModule) -> Truth:
         return every(self._import_succeeds(statement, parsed) for statement in statements)
 
     def _import_succeeds(self, statement: ast.stmt, parsed: ParsedModule) -> Truth:
         """Imports are judged; any other statement of a try body is taken to succeed."""
         if isinstance(statement, ast.Import):
-            return every(self._sources.has_module(alias.name) for alias in statement.names)
+            return every(self._module_there(alias.name, parsed) for alias in statement.names)
         if isinstance(statement, ast.ImportFrom):
             return self._from_succeeds(statement, parsed)
         if isinstance(statement, ast.If):
-            taken = self._test(statement.test, parsed)
-            body = self._succeeds(tuple(statement.body), parsed)
-            orelse = self._succeeds(tuple(statement.orelse), parsed)
+            taken = self._expressions.truth(statement.test, parsed)
+            body = self._succeeds(statement.body, parsed)
+            orelse = self._succeeds(statement.orelse, parsed)
             return some((every((taken, body)), every((~taken, orelse))))
-        if isinstance(statement, ast.Raise):
-            return Truth.NO
-        return Truth.YES
+        if isinstance(statement, ast.Try):
+            return self._try_succeeds(statement, parsed)
+        return Truth.of(not isinstance(statement, ast.Raise))
+
+    def _try_succeeds(self, statement: ast.Try, parsed: ParsedModule) -> Truth:
+        """A try succeeds with its body and else, or with the handler that takes its fault."""
+        before, earlier = tuple(statement.body), tuple[str, ...]()
+        ways = [every((self._succeeds(before, parsed), self._succeeds(statement.orelse, parsed)))]
+        for handler in statement.handlers:
+            own = tuple(caught(handler.type))
+            guard = Guard(branch=Branch.EXCEPT, line=handler.lineno, before=before, handled=own, earlier=earlier)
+            ways.append(every((self._handles(guard, parsed), self._succeeds(handler.body, parsed))))
+            earlier += own
+        return every((some(ways), self._succeeds(statement.finalbody, parsed)))
+
+    def _module_there(self, module: str, parsed: ParsedModule) -> Truth:
+        there = self._sources.has_module(module)
+        return Truth.NO if there is Truth.YES and self._broken_by(module, parsed) else there
+
+    def _broken_by(self, module: str, parsed: ParsedModule) -> str | None:
+        """The missing module that a module, or a package above it, needs without a guard.
+
+        Packages above the asking module are being imported already; and the search ends after some modules, as
+        most imports do succeed.
+        """
+        if not self._all_known:
+            return None
+        parts = module.split(".")
+        waiting = [".".join(parts[: end + 1]) for end in range(len(parts))]
+        seen = {parsed.name, *(name for name in waiting if f"{parsed.name}.".startswith(f"{name}."))}
+        read: list[str] = []
+        while waiting and len(read) < _MOST_READ:
+            current = waiting.pop(0)
+            if current in seen:
+                continue
+            seen.add(current)
+            if current not in self._broken:
+                self._broken[current] = self._missing_in(current)
+            if fault := self._broken[current]:
+                return fault
+            read.append(current)
+            waiting += self._imports.get(current, ())
+        return None
+
+    def _missing_in(self, module: str) -> str | None:
+        """The first missing module among the plain imports of a module; the others are noted to be looked into."""
+        text = self._sources.text(module)
+        self._imports[module] = []
+        for line in _IMPORT_LINE.finditer(text or b""):
+            for name in self._named(line, module):
+                if self._sources.has_module(name) is Truth.YES:
+                    self._imports[module].append(name)
+                elif self._sources.has_module(name) is Truth.NO and self._is_plain(line.start(), module):
+                    return f"no module named {self._shortest(name)}"
+        return None
+
+    def _named(self, line: re.Match[bytes], module: str) -> list[str]:
+        """The modules that a line of imports names."""
+        if line[2]:
+            return [part.split()[0].decode() for part in line[2].split(b",") if part.strip()]
+        name = line[1].decode()
+        level = len(name) - len(name.lstrip("."))
+        if not level:
+            return [name]
+        tree = self._sources.tree(module.partition(".")[0])
+        up = level - (1 if tree is not None and tree.has(module_files(module)[0]) else 0)
+        parts = module.split(".")
+        return [".".join(filter(None, (*parts[: len(parts) - up], name.lstrip("."))))] if up < len(parts) else []
+
+    def _is_plain(self, offset: int, module: str) -> bool:
+        """Whether a line is a statement without a guard, and no line of a text."""
+        parsed, text = self._sources.module(module), self._sources.text(module) or b""
+        line = text.count(b"\n", 0, offset) + 1
+        return parsed is not None and any(each.line == line and not each.guards for each in parsed.bindings)
+
+    def _shortest(self, module: str) -> str:
+        """The shortest part of a dotted name that is not there."""
+        parts = module.split(".")
+        names = (".".join(parts[:length]) for length in range(1, len(parts)))
+        return next((name for name in names if self._sources.has_module(name) is Truth.NO), module)
 
     def _from_succeeds(self, statement: ast.ImportFrom, parsed: ParsedModule) -> Truth:
         target = parsed.absolute(statement)
         if not target:
             return Truth.NO
-        there = self._sources.has_module(target)
+        there = self._module_there(target, parsed)
         if there is not Truth.YES or id(statement) in self._open:
             return there
         self._open.add(id(statement))
@@ -140,54 +264,29 @@ class Conditions:
             return Truth.YES
         return Truth.UNKNOWN if dynamic else Truth.NO
 
-    def _test(self, test: ast.expr, parsed: ParsedModule) -> Truth:
-        truth = Truth.UNKNOWN
-        if isinstance(test, ast.Constant):
-            truth = Truth.of(bool(test.value))
-        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            truth = ~self._test(test.operand, parsed)
-        elif isinstance(test, ast.BoolOp):
-            join = every if isinstance(test.op, ast.And) else some
-            truth = join([self._test(value, parsed) for value in test.values])
-        elif isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING":
-            truth = Truth.NO
-        elif isinstance(test, ast.Name):
-            truth = self._flag(test.id, parsed)
-        elif isinstance(test, ast.Compare) and len(test.ops) == 1:
-            truth = self._compare(test, parsed)
-        return truth
 
-    def _flag(self, name: str, parsed: ParsedModule) -> Truth:
-        """A module-level flag such as ``VLLM_AVAILABLE``, when what it is set to can be followed."""
-        if name == "TYPE_CHECKING":
-            return Truth.NO
-        key = (parsed.name, name)
-        if key in self._flags:  # `if FLAG: FLAG = ...`
-            return Truth.UNKNOWN
-        self._flags.add(key)
-        try:
-            return self._value_of(name, parsed)
-        finally:
-            self._flags.discard(key)
+def _takes(handled: Iterable[str], fault: str) -> Truth:
+    """Whether a handler of these exceptions takes a fault; an exception of a library may be anything."""
+    found = Truth.NO
+    raised = getattr(builtins, fault, None)
+    for name in handled:
+        wanted = getattr(builtins, name, None)
+        if name in (fault, "BaseException", "Exception"):
+            return Truth.YES
+        if not isinstance(wanted, type) or not isinstance(raised, type):
+            found = Truth.UNKNOWN
+        elif issubclass(raised, wanted):
+            return Truth.YES
+    return found
 
-    def _value_of(self, name: str, parsed: ParsedModule) -> Truth:
-        """The truth value of the last binding of a flag that runs."""
-        for binding in reversed(parsed.by_name.get(name, ())):
-            runs = every(self.judge(guard, parsed) for guard in binding.guards)
-            if runs is Truth.NO:
-                continue
-            value = binding.value
-            if runs is Truth.YES and isinstance(value, ast.Constant) and isinstance(value.value, bool):
-                return Truth.of(value.value)
-            return Truth.UNKNOWN
-        return Truth.UNKNOWN
 
-    def _compare(self, test: ast.Compare, parsed: ParsedModule) -> Truth:
-        left, right = parsed.text(test.left), test.comparators[0]
-        compare = _COMPARE.get(type(test.ops[0]))
-        if left == "sys.version_info" and compare and self._sources.python and isinstance(right, ast.Tuple):
-            wanted = tuple(each.value for each in right.elts if isinstance(each, ast.Constant))
-            return Truth.of(compare(self._sources.python[: len(wanted)], wanted))
-        if left == "sys.platform" and compare and self._sources.platform and isinstance(right, ast.Constant):
-            return Truth.of(compare(self._sources.platform, right.value))
-        return Truth.UNKNOWN
+def _raised(statement: ast.Raise) -> str | None:
+    """The name of the exception that a statement raises; None for one that raises again."""
+    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+    return caught(raised)[0] if isinstance(raised, (ast.Name, ast.Attribute)) else None
+
+
+def _taken(statement: ast.stmt) -> list[ast.stmt]:
+    """The statements inside of a compound one, in order."""
+    parts = [getattr(statement, part, []) for part in ("body", "orelse")]
+    return [inner for part in parts for inner in part if isinstance(inner, ast.stmt)]

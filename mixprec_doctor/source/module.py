@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["Binding", "Branch", "Guard", "ParsedModule", "UnparsableModule", "parse_module"]
+__all__ = [
+    "GLOBALS",
+    "OWN_PLACE",
+    "Binding",
+    "Branch",
+    "Guard",
+    "ParsedModule",
+    "UnparsableModule",
+    "bindings_of",
+    "caught",
+    "dotted",
+    "parse_module",
+]
 
 import ast
 import re
@@ -18,6 +30,9 @@ from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.source.outline import Outline, outline_of
 
 Function = TypeVar("Function", bound="ast.FunctionDef | ast.AsyncFunctionDef")
+
+GLOBALS = "globals()"  # the name of what is bound through globals() under a name that only running tells
+OWN_PLACE = "sys.modules"  # the name of what a module puts into sys.modules in its own place
 
 _COOKIE = re.compile(rb"coding[:=]")
 _LINE_END = re.compile(rb"\r\n|\r|\n")  # form feeds do not end a line for the parser
@@ -54,7 +69,8 @@ class Guard:
     line: int
     test: ast.expr | None = None
     before: tuple[ast.stmt, ...] = ()
-    handled: tuple[str, ...] = ()
+    handled: tuple[str, ...] = ()  # the exceptions of this handler; of a try, those of all its handlers
+    earlier: tuple[str, ...] = ()  # the exceptions that handlers above this one take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +151,9 @@ def parse_module(name: str, source: bytes, *, is_package: bool) -> ParsedModule:
     if tree is None:
         outline = None
         tree = _parse(name, source)
-    bindings = tuple(_bindings(tree.body, ()))
+    bindings = tuple(bindings_of(tree.body))
+    if b":=" in (outline.source if outline else source):
+        bindings = tuple(sorted([*_walruses(tree.body), *bindings], key=lambda each: each.line))
     by_name: dict[str, list[Binding]] = {}
     for binding in bindings:
         by_name.setdefault(binding.name, []).append(binding)
@@ -176,38 +194,62 @@ def _parse_alone(lines: list[bytes], node: Function) -> Function:
     return first
 
 
-def _bindings(body: list[ast.stmt], guards: tuple[Guard, ...]) -> Iterator[Binding]:
+def bindings_of(body: list[ast.stmt], guards: tuple[Guard, ...] = ()) -> Iterator[Binding]:
+    """What the statements of a module or class body bind, in order, each with its guards."""
     for statement in body:
         yield from _simple(statement, guards)
         if isinstance(statement, ast.If):
             line = statement.lineno
-            yield from _bindings(statement.body, (*guards, Guard(branch=Branch.IF, line=line, test=statement.test)))
-            yield from _bindings(statement.orelse, (*guards, Guard(branch=Branch.ELSE, line=line, test=statement.test)))
+            yield from bindings_of(statement.body, (*guards, Guard(branch=Branch.IF, line=line, test=statement.test)))
+            if statement.orelse:
+                other = Guard(branch=Branch.ELSE, line=line, test=statement.test)
+                yield from bindings_of(statement.orelse, (*guards, other))
         elif isinstance(statement, ast.Try) or type(statement).__name__ == "TryStar":
             yield from _try(statement, guards)  # type: ignore[arg-type]
         elif isinstance(statement, ast.With):
             yield from _with(statement, guards)
         elif isinstance(statement, (ast.For, ast.While)):
-            guard = Guard(branch=Branch.OPEN, line=statement.lineno)
-            yield from _bindings([*statement.body, *statement.orelse], (*guards, guard))
+            yield from _loop(statement, guards)
         elif isinstance(statement, ast.Match):
             for case in statement.cases:
-                guard = Guard(branch=Branch.OPEN, line=case.pattern.lineno)
-                yield from _bindings(case.body, (*guards, guard))
+                inside = (*guards, Guard(branch=Branch.OPEN, line=case.pattern.lineno))
+                for node in ast.walk(case.pattern):
+                    name = getattr(node, "name", None) or getattr(node, "rest", None)
+                    if isinstance(name, str):
+                        yield Binding(name=name, statement=statement, guards=inside)
+                yield from bindings_of(case.body, inside)
+
+
+def _loop(statement: ast.For | ast.While, guards: tuple[Guard, ...]) -> Iterator[Binding]:
+    """A loop runs its body when its test holds, or when what it goes over is plainly not empty."""
+    inside = guards
+    if isinstance(statement, ast.While):
+        inside = (*guards, Guard(branch=Branch.IF, line=statement.lineno, test=statement.test))
+    else:
+        given = statement.iter
+        if not isinstance(given, (ast.Tuple, ast.List)) or not given.elts:
+            inside = (*guards, Guard(branch=Branch.OPEN, line=statement.lineno))
+        for name in _named(statement.target):
+            yield Binding(name=name, statement=statement, guards=inside)
+    yield from bindings_of(statement.body, inside)
+    yield from bindings_of(statement.orelse, inside if isinstance(statement, ast.For) else guards)
 
 
 def _try(statement: ast.Try, guards: tuple[Guard, ...]) -> Iterator[Binding]:
     body = tuple(statement.body)
-    handled = tuple(name for handler in statement.handlers for name in _caught(handler.type))
+    handled = tuple(name for handler in statement.handlers for name in caught(handler.type))
     for index, inner in enumerate(statement.body):
         guard = Guard(branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=handled)
-        yield from _bindings([inner], (*guards, guard))
+        yield from bindings_of([inner], (*guards, guard))
+    earlier: tuple[str, ...] = ()
     for handler in statement.handlers:
-        guard = Guard(branch=Branch.EXCEPT, line=handler.lineno, before=body, handled=tuple(_caught(handler.type)))
-        yield from _bindings(handler.body, (*guards, guard))
+        own = tuple(caught(handler.type))
+        guard = Guard(branch=Branch.EXCEPT, line=handler.lineno, before=body, handled=own, earlier=earlier)
+        yield from bindings_of(handler.body, (*guards, guard))
+        earlier += own
     guard = Guard(branch=Branch.TRY_ELSE, line=statement.lineno, before=body, handled=handled)
-    yield from _bindings(statement.orelse, (*guards, guard))
-    yield from _bindings(statement.finalbody, guards)
+    yield from bindings_of(statement.orelse, (*guards, guard))
+    yield from bindings_of(statement.finalbody, guards)
 
 
 def _with(statement: ast.With, guards: tuple[Guard, ...]) -> Iterator[Binding]:
@@ -215,15 +257,17 @@ def _with(statement: ast.With, guards: tuple[Guard, ...]) -> Iterator[Binding]:
     handled: list[str] = []
     for item in statement.items:
         call = item.context_expr
-        if isinstance(call, ast.Call) and _dotted(call.func).rpartition(".")[2] == "suppress":
-            handled += [name for argument in call.args for name in _caught(argument)]
+        if isinstance(call, ast.Call) and dotted(call.func).rpartition(".")[2] == "suppress":
+            handled += [name for argument in call.args for name in caught(argument)]
+        for name in _named(*filter(None, (item.optional_vars,))):
+            yield Binding(name=name, statement=statement, guards=guards)
     if not handled:
-        yield from _bindings(statement.body, guards)
+        yield from bindings_of(statement.body, guards)
         return
     body = tuple(statement.body)
     for index, inner in enumerate(statement.body):
         guard = Guard(branch=Branch.TRY, line=statement.lineno, before=body[: index + 1], handled=tuple(handled))
-        yield from _bindings([inner], (*guards, guard))
+        yield from bindings_of([inner], (*guards, guard))
 
 
 def _simple(statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]:
@@ -242,34 +286,79 @@ def _simple(statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
         yield from _assigned(statement.target, statement.value, statement, guards)
     elif isinstance(statement, ast.Delete):
-        for target in statement.targets:
-            if isinstance(target, ast.Name):
-                yield Binding(name=target.id, statement=statement, guards=guards)
+        for name in _named(*statement.targets):
+            yield Binding(name=name, statement=statement, guards=guards)
     elif type(statement).__name__ == "TypeAlias":  # Python 3.12
         yield from _assigned(statement.name, statement.value, statement, guards)  # type: ignore[attr-defined]
+
+
+def _named(*targets: ast.expr) -> Iterator[str]:
+    """The plain names among targets, those in tuples included."""
+    for target in targets:
+        if isinstance(target, ast.Name):
+            yield target.id
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            yield from _named(*target.elts)
+        elif isinstance(target, ast.Starred):
+            yield from _named(target.value)
+
+
+def _walruses(body: list[ast.stmt]) -> Iterator[Binding]:
+    """``(name := value)`` in the expressions of top-level statements."""
+    for statement in body:
+        whole = statement.test if isinstance(statement, (ast.If, ast.While)) else getattr(statement, "value", None)
+        for node in ast.walk(whole) if isinstance(whole, ast.expr) else ():
+            if isinstance(node, ast.NamedExpr):
+                yield Binding(name=node.target.id, statement=statement, guards=())
 
 
 def _assigned(target: ast.expr, value: ast.expr, statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]:
     if isinstance(target, ast.Name):
         yield Binding(name=target.id, statement=statement, guards=guards, value=value)
     elif isinstance(target, (ast.Tuple, ast.List)):
-        same = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts)
-        parts = value.elts if same and isinstance(value, (ast.Tuple, ast.List)) else [value] * len(target.elts)
-        for inner, part in zip(target.elts, parts, strict=True):
-            yield from _assigned(inner, part, statement, guards)
+        yield from _unpacked(target.elts, value, statement, guards)
+    elif isinstance(target, ast.Subscript):
+        key = target.slice
+        if isinstance(target.value, ast.Call) and dotted(target.value.func) == "globals":
+            known = isinstance(key, ast.Constant) and isinstance(key.value, str)
+            name = str(key.value) if known and isinstance(key, ast.Constant) else GLOBALS
+            yield Binding(name=name, statement=statement, guards=guards, value=value)
+        elif dotted(target.value) == "sys.modules" and isinstance(key, ast.Name) and key.id == "__name__":
+            yield Binding(name=OWN_PLACE, statement=statement, guards=guards, value=value)
 
 
-def _caught(node: ast.expr | None) -> list[str]:
+def _unpacked(
+    targets: list[ast.expr], value: ast.expr, statement: ast.stmt, guards: tuple[Guard, ...]
+) -> Iterator[Binding]:
+    """Each target of a tuple with its own part of the value, or with the whole where the parts are not written."""
+    parts: list[ast.expr] = [value] * len(targets)
+    written = value.elts if isinstance(value, (ast.Tuple, ast.List)) else []
+    starred = next((at for at, each in enumerate(targets) if isinstance(each, ast.Starred)), None)
+    plain = written and not any(isinstance(each, ast.Starred) for each in written)
+    if plain and starred is None and len(written) == len(targets):
+        parts = list(written)
+    elif plain and starred is not None and len(written) >= len(targets) - 1:
+        after = len(targets) - starred - 1
+        middle = ast.copy_location(ast.List(elts=written[starred : len(written) - after], ctx=ast.Load()), value)
+        parts = [*written[:starred], middle, *written[len(written) - after :]]
+    for target, part in zip(targets, parts, strict=True):
+        inner = target.value if isinstance(target, ast.Starred) else target
+        yield from _assigned(inner, part, statement, guards)
+
+
+def caught(node: ast.expr | None) -> list[str]:
+    """The names of the exceptions that a handler takes, without their modules."""
     if node is None:
         return ["BaseException"]
     if isinstance(node, ast.Tuple):
-        return [name for each in node.elts for name in _caught(each)]
-    return [_dotted(node).rpartition(".")[2]]
+        return [name for each in node.elts for name in caught(each)]
+    return [dotted(node).rpartition(".")[2]]
 
 
-def _dotted(node: ast.expr) -> str:
+def dotted(node: ast.expr) -> str:
+    """``a.b.c`` as text; empty for what is no dotted name."""
     if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
+        return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
