@@ -11,6 +11,7 @@ __all__ = [
     "NoEngine",
     "RoleName",
     "SeveralEngines",
+    "SeveralReleases",
     "TwoTargets",
     "UnknownRole",
     "UnresolvedRole",
@@ -51,6 +52,18 @@ RoleName = Literal[
     "launch_server", "plugin_hook",
 ]  # fmt: skip
 _PLACEHOLDERS: tuple[object, ...] = (None, Any, object, Ellipsis, NotImplemented)
+
+
+class SeveralReleases(MixprecError):
+    """A requirement names more than one release, where one was wanted."""
+
+    def __init__(self, requirement: str, versions: tuple[str, ...]) -> None:
+        super().__init__(requirement, versions)
+        self.requirement = requirement
+        self.versions = versions
+
+    def __str__(self) -> str:
+        return f"{self.requirement} names {len(self.versions)} releases ({', '.join(self.versions)}); name one"
 
 
 class UnknownRole(MixprecError):
@@ -95,15 +108,14 @@ class SeveralEngines(MixprecError):
 
 
 class TwoTargets(MixprecError):
-    """Two environments were named where one is looked at."""
+    """Two places to look in were named where one is looked at."""
 
-    def __init__(self, python: str, site_packages: str) -> None:
-        super().__init__(python, site_packages)
-        self.python = python
-        self.site_packages = site_packages
+    def __init__(self, *named: str) -> None:
+        super().__init__(*named)
+        self.named = named
 
     def __str__(self) -> str:
-        return f"python={self.python!r} and site_packages={self.site_packages!r}: give one of them"
+        return f"{' and '.join(self.named)}: give one of them"
 
 
 class UnresolvedRole(MixprecError):
@@ -144,6 +156,7 @@ def resolve(
     engine: str | None = None,
     python: str | os.PathLike[str] | None = None,
     site_packages: str | os.PathLike[str] | None = None,
+    release: str | None = None,
 ) -> Resolution: ...
 
 
@@ -154,6 +167,7 @@ def resolve(
     engine: str | None = None,
     python: str | os.PathLike[str] | None = None,
     site_packages: str | os.PathLike[str] | None = None,
+    release: str | None = None,
 ) -> Resolution | SymbolResolution: ...
 
 
@@ -163,18 +177,39 @@ def resolve(
     engine: str | None = None,
     python: str | os.PathLike[str] | None = None,
     site_packages: str | os.PathLike[str] | None = None,
+    release: str | None = None,
 ) -> Resolution | SymbolResolution:
     """Where a role (``"fp8.config"``) or a name (``"Fp8Config"``) lives and how it is called; imports nothing.
 
-    Without ``python`` or ``site_packages`` it is looked for on the running interpreter's ``sys.path``. What is not
-    there is no error: the record says so, with every path tried or the nearest names.
+    Without ``python`` or ``site_packages`` it is looked for on the running interpreter's ``sys.path``. ``release``
+    is one on the index that pip is set up for (``"sglang==0.4.7"``, ``"vllm"`` for the newest) or the path of a
+    wheel. What is not there is no error: the record says so, with every path tried or the nearest names.
     """
-    if isinstance(role_or_symbol, str) and not isinstance(role_or_symbol, Role) and role_or_symbol.isidentifier():
-        known = {role.value for role in Role}
-        if role_or_symbol not in known:
-            return _source(engine, python=python, site_packages=site_packages).symbol(role_or_symbol)
-    role = _role(role_or_symbol)
-    return _source(engine, python=python, site_packages=site_packages).role(role)
+    known = {role.value for role in Role}
+    is_symbol = role_or_symbol not in known and role_or_symbol.isidentifier()
+    wanted = str(role_or_symbol) if is_symbol else _role(role_or_symbol)
+    if release is not None:
+        if python is not None or site_packages is not None:
+            raise TwoTargets(f"release={release!r}", *_named(python=python, site_packages=site_packages))
+        return _in_release(release, wanted)
+    source = _source(engine, python=python, site_packages=site_packages)
+    return source.role(wanted) if isinstance(wanted, Role) else source.symbol(wanted)
+
+
+def _named(**places: str | os.PathLike[str] | None) -> list[str]:
+    return [f"{name}={os.fspath(place)!r}" for name, place in places.items() if place is not None]
+
+
+def _in_release(requirement: str, wanted: Role | str) -> Resolution | SymbolResolution:
+    from mixprec_doctor.index.requirements import find_each
+    from mixprec_doctor.resolving.releases import Question
+
+    releases = find_each(requirement)
+    if len(releases) != 1:
+        raise SeveralReleases(requirement, tuple(each.version for each in releases))
+    if isinstance(wanted, Role):
+        return next(each for each in Question()(releases[0]).roles or () if each.role is wanted)
+    return (Question(symbols=(wanted,))(releases[0]).symbols or ())[0]
 
 
 def load(role: Role | RoleName | str, /, *, engine: str | None = None) -> Any:  # noqa: ANN401  whatever the role is
@@ -246,7 +281,7 @@ def _source(
 ) -> EngineSource:
     """The engine asked for, or the only one that is there."""
     if python is not None and site_packages is not None:
-        raise TwoTargets(os.fspath(python), os.fspath(site_packages))
+        raise TwoTargets(*_named(python=python, site_packages=site_packages))
     if engine is not None:
         find_layout(engine)  # refuses an unknown name with those known
     target = Target(

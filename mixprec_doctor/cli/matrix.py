@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from mixprec_doctor.cli.notes import tell_notes
 from mixprec_doctor.cli.options import write
 from mixprec_doctor.cli.progress import release_progress
-from mixprec_doctor.cli.requirements import find_each, tell_notes
+from mixprec_doctor.index.requirements import find_each
 from mixprec_doctor.matrix import build_matrix
 from mixprec_doctor.reports.matrices import FORMS, format_of, render_matrix
 from mixprec_doctor.reports.page import Page, page_for

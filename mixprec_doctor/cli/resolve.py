@@ -143,7 +143,8 @@ def _of_requirements(
     requirements: Sequence[str], roles: tuple[Role, ...], symbols: Sequence[str], *, offline: bool, thorough: bool
 ) -> list[Answers]:
     """The releases that the requirements name, each requirement's from the oldest to the newest."""
-    from mixprec_doctor.cli.requirements import find_each, tell_notes
+    from mixprec_doctor.cli.notes import tell_notes
+    from mixprec_doctor.index.requirements import find_each
     from mixprec_doctor.resolving.releases import Question
 
     releases = [each for requirement in requirements for each in find_each(requirement, offline=offline)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from mixprec_doctor.records.answers import Answers
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.resolution import How, Parameter, Resolution, Status, SymbolResolution
+from mixprec_doctor.records.signature import signature
 from mixprec_doctor.reports.page import Page
 
 
@@ -51,7 +52,8 @@ def _role(role: Resolution, page: Page) -> Iterator[str]:
     if role.import_line:
         yield f"    {role.import_line}"
     if role.condition:
-        yield from page.wrap(f"only if: {role.condition}", indent=4)
+        words = "a placeholder here" if role.status is Status.PLACEHOLDER else "only if"
+        yield from page.wrap(f"{words}: {role.condition}", indent=6, first=4)
     if role.formerly:
         yield from page.wrap(f"before: {role.formerly}", indent=6, first=4)
     if role.since:
@@ -84,18 +86,4 @@ def _symbol(symbol: SymbolResolution, package: str, page: Page) -> Iterator[str]
 
 
 def _signature(name: str, parameters: Sequence[Parameter], page: Page) -> Iterator[str]:
-    words = [_parameter(parameter) for parameter in parameters]
-    keyword = next((at for at, each in enumerate(parameters) if each.kind == "KEYWORD_ONLY"), None)
-    if keyword is not None and not any(each.kind == "VAR_POSITIONAL" for each in parameters):
-        words.insert(keyword, "*")
-    yield from page.wrap(f"{name}({', '.join(words)})", indent=8, first=4)
-
-
-def _parameter(parameter: Parameter) -> str:
-    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind, "")
-    annotation = f": {parameter.annotation}" if parameter.annotation else ""
-    if parameter.default is None:
-        return f"{stars}{parameter.name}{annotation}"
-    return f"{parameter.name}{annotation} = {parameter.default}" if annotation else (
-        f"{parameter.name}={parameter.default}"
-    )  # fmt: skip
+    yield from page.wrap(signature(name, parameters), indent=8, first=4)

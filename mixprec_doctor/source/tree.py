@@ -43,6 +43,7 @@ class FolderTree:
         self._package = package or place.name.removesuffix(".py")
         self._listings: dict[str, tuple[str, ...]] = {}
         self._walks: dict[str, tuple[str, ...]] = {}
+        self._texts: dict[str, bytes | None] = {}
 
     @property
     def package(self) -> str:
@@ -55,12 +56,13 @@ class FolderTree:
         return name in self.list(folder) if slash else path in (self._package, f"{self._package}.py")
 
     def read(self, path: str) -> bytes | None:
-        """The bytes of a file; None when there is none."""
-        try:
-            with open(self._real(path), "rb") as stream:  # noqa: PTH123
-                return stream.read()
-        except OSError:
-            return None
+        """The bytes of a file; None when there is none. Python source is read once."""
+        if path not in self._texts:
+            found = self._read(path)
+            if not path.endswith(".py"):
+                return found
+            self._texts[path] = found
+        return self._texts[path]
 
     def list(self, folder: str) -> tuple[str, ...]:
         """Names of what lies directly in a folder; looked up once."""
@@ -79,6 +81,13 @@ class FolderTree:
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Nothing: files of a folder are at hand."""
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            with open(self._real(path), "rb") as stream:  # noqa: PTH123
+                return stream.read()
+        except OSError:
+            return None
 
     def _walk(self, folder: str) -> Iterator[str]:
         top = self._real(folder)
