@@ -7,6 +7,7 @@ __all__ = ["IndexArchive"]
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 from mixprec_doctor.index.connection import Connection
@@ -21,6 +22,7 @@ from mixprec_doctor.source.wheels import UnreadableWheel, ZipArchive, is_readabl
 _GAP = 8 * 2**10
 _MOST = 4 * 2**20
 _AHEAD = 256 * 2**10
+_LONGEST_HEADER = 30 + 2 * 2**16  # with name and extra field
 
 
 class IndexArchive:
@@ -54,7 +56,7 @@ class IndexArchive:
                 self._contents |= self._store.members(self._file.key, [path])
             if path not in self._contents:
                 self._fetch([path, *self._neighbours(path)])
-            if path not in self._contents:  # refused: asked for by name, it is an error
+            if path not in self._contents:  # refused or broken: asked for by name, it is an error
                 return self._open()[0].read(path)
             return self._contents[path]
 
@@ -98,10 +100,12 @@ class IndexArchive:
                 info = zipped.members[path]
                 alike.setdefault((info.CRC, info.file_size), []).append(path)
         if ranged is not None:
-            ranged.fetch(plan_spans((spans[first] for first, *_ in alike.values()), gap=_GAP, most=_MOST))
+            known = (spans[first] for first, *_ in alike.values() if first in spans)
+            ranged.fetch(plan_spans(known, gap=_GAP, most=_MOST))
         for first, *others in alike.values():
-            if (contents := zipped.read(first)) is not None:
-                found |= dict.fromkeys([first, *others], contents)
+            with suppress(UnreadableWheel):  # it is an error once the file itself is asked for
+                if (contents := zipped.read(first)) is not None:
+                    found |= dict.fromkeys([first, *others], contents)
         if ranged is not None:
             ranged.forget()
         self._contents |= found
@@ -145,10 +149,17 @@ class IndexArchive:
 
 
 def _spans(archive: ZipArchive, directory: int) -> dict[str, Span]:
-    """From each file's header to the next one's; the directory of the zip ends the last."""
+    """From each file's header to the next one's, but no further than its own header and contents can reach."""
     starts = sorted({info.header_offset for info in archive.everything} | {directory})
     following = dict(pairwise(starts))
-    return {
-        path: Span(info.header_offset, following.get(info.header_offset, directory))
+    spans = {
+        path: Span(
+            info.header_offset,
+            min(
+                following.get(info.header_offset, directory), info.header_offset + _LONGEST_HEADER + info.compress_size
+            ),
+        )
         for path, info in archive.members.items()
     }
+    # An offset that lies is found out when the file is read.
+    return {path: span for path, span in spans.items() if 0 <= span.start < span.end <= directory}

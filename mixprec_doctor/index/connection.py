@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FIRST_PAUSE", "Answer", "Connection"]
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ _AGAIN = frozenset({429, 500, 502, 503, 504, 520, 522, 524})
 FIRST_PAUSE = 0.25  # seconds before the second try; each further pause is twice as long
 _LONGEST_PAUSE = 8.0
 _CHUNK = 2**18
-_GET_OFFLINE = "offline was asked for"
+_OBJECT = re.compile(r"^(<[^>]*>|\w+\(host=[^)]*\)): ")  # urllib3 begins with its connection
+_OFFLINE = "offline was asked for"
 
 Result = TypeVar("Result")
 
@@ -101,7 +103,7 @@ class Connection:
 
         place, _ = without_credentials(url)
         if self._offline:
-            raise UnreachableIndex(wanted, redact(place), _GET_OFFLINE)
+            raise UnreachableIndex(wanted, redact(place), _OFFLINE)
         if not is_secure(place, self._settings.trusted_hosts):
             raise UnreachableIndex(wanted, redact(place), "neither https nor named as trusted-host, so pip ignores it")
         tries = max(self._settings.retries, 0) + 1
@@ -227,11 +229,13 @@ def _is_passing(fault: Exception) -> bool:
 
 def _words(fault: BaseException) -> str:
     """The innermost reason, without what could hold a password."""
-    inner: BaseException = fault
-    while True:
-        reason = getattr(inner, "reason", None) or next(iter(inner.args), None)
-        if not isinstance(reason, BaseException):
-            break
-        inner = reason
-    text = redact(str(inner)).rpartition(">: ")[2]  # urllib3 begins with the repr of an object
-    return text or type(fault).__name__
+    from requests.exceptions import ProxyError
+
+    inner: BaseException | None = fault
+    found = fault
+    while inner is not None:
+        found = inner
+        reasons = (getattr(inner, "reason", None), *inner.args)
+        inner = next((each for each in reasons if isinstance(each, BaseException)), None)
+    text = _OBJECT.sub("", redact(str(found))) or type(found).__name__
+    return f"the proxy: {text}" if isinstance(fault, ProxyError) else text

@@ -18,7 +18,7 @@ from mixprec_doctor.index.urls import redact
 
 _TAIL = 64 * 2**10  # the end record of a zip file, and all of the directory of a small one
 _LEAST = 16 * 2**10  # a request costs more than these bytes
-_MOST_READ = 64 * 2**20  # of one read: a directory of that size would list half a million files
+_MOST_READ = 32 * 2**20  # of one read: a directory of that size would list a quarter of a million files
 _MOST_WHOLE = 8 * 2**30
 _AT_ONCE = 8
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")

@@ -256,8 +256,8 @@ def is_readable(path: str) -> bool:
 
 def refusal(info: zipfile.ZipInfo) -> str | None:
     """Why a file is not unpacked; None when it may be."""
-    if info.file_size > _MOST_BYTES:
-        return f"{info.file_size} bytes, more than {_MOST_BYTES}"
+    if (size := max(info.file_size, info.compress_size)) > _MOST_BYTES:
+        return f"{size} bytes, more than {_MOST_BYTES}"
     if info.file_size > _SMALL and info.file_size > _MOST_RATIO * max(info.compress_size, 1):
         return f"{info.compress_size} bytes that claim to be {info.file_size}"
     return None

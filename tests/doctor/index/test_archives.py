@@ -177,6 +177,8 @@ def test_a_broken_member_is_an_error_and_not_source(server: IndexServer, wheel_o
     with pytest.raises(UnreadableWheel, match=r"engine/last\.py") as caught:
         tree.read("engine/last.py")
     assert caught.value.exit_code is ExitCode.NOTHING_EXAMINED
+    tree.prefetch(tree.walk("engine"))
+    assert tree.read("engine/a.py") == FILES["engine/a.py"]
 
 
 def test_a_bomb_is_refused_and_does_not_harm_its_neighbours(server: IndexServer, wheel_of: WheelOf) -> None:
@@ -190,6 +192,23 @@ def test_a_bomb_is_refused_and_does_not_harm_its_neighbours(server: IndexServer,
     for path in bombs:
         with pytest.raises(UnreadableWheel, match="bytes"):
             tree.read(path)
+
+
+@pytest.mark.parametrize(("field", "lie"), [(42, 2**31), (42, 7), (20, 2**31), (20, 5)])
+def test_a_directory_that_lies_is_an_error_and_not_a_long_download(
+    server: IndexServer, wheel_of: WheelOf, field: int, lie: int
+) -> None:
+    raw = bytearray(make_wheel(FILES))
+    entry = raw.rindex(b"engine/a.py") - 46  # its entry of the directory: 20 is the compressed size, 42 the place
+    raw[entry + field : entry + field + 4] = lie.to_bytes(4, "little")
+    server.add_project("engine", {NAME: bytes(raw)})
+    index, wheel = wheel_of()
+    tree = wheel.tree("engine")
+    assert tree
+    with pytest.raises(UnreadableWheel):
+        tree.read("engine/a.py")
+    assert tree.read("engine/layers/m1.py") == FILES["engine/layers/m1.py"]
+    assert index.connection.received < 600_000
 
 
 def test_only_source_and_metadata_are_ever_fetched(server: IndexServer, wheel_of: WheelOf) -> None:

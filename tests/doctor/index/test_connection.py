@@ -66,6 +66,13 @@ def test_words_of_a_failure_hold_no_credentials(connection: Connection) -> None:
     assert "refused" in str(caught.value)
 
 
+def test_a_proxy_that_is_not_there_is_told_as_such() -> None:
+    connection = Connection(IndexSettings(proxy="http://me:hunter2@127.0.0.1:9", retries=0))
+    with pytest.raises(UnreachableIndex, match=r"the proxy: .*refused") as caught:
+        connection.get("https://pypi.invalid/simple", wanted="it", limit=1)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_credentials_do_not_follow_a_redirect_to_another_host(server: IndexServer, connection: Connection) -> None:
     other = IndexServer()
     other.start()
