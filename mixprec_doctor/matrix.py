@@ -14,14 +14,11 @@ from typing import Protocol, TypeVar
 from packaging.version import InvalidVersion, Version
 
 from mixprec_doctor.parallel import answer_all
-from mixprec_doctor.records.matrix import Cell, ChangeKind, EngineMatrix, Matrix, ReleaseRoles, Row
+from mixprec_doctor.records.matrix import Cell, EngineMatrix, Matrix, ReleaseRoles, Row
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import Role
-from mixprec_doctor.resolving.changes import compare
+from mixprec_doctor.resolving.changes import compare, ends_an_age
 from mixprec_doctor.resolving.layout import LAYOUTS
-
-# A condition decides whether the import works on a machine, not what is imported: `since` runs on.
-_OF_CONDITION = frozenset({ChangeKind.BECAME_CONDITIONAL, ChangeKind.BECAME_UNCONDITIONAL})
 
 
 class ReleaseLike(Protocol):
@@ -103,7 +100,7 @@ def _cells(releases: Sequence[ReleaseRoles], resolutions: Sequence[Resolution | 
             cells.append(Cell(version=release.version, resolution=None))
             continue
         changes = compare(before, resolution) if before else ()
-        if since is None or any(change.kind not in _OF_CONDITION for change in changes):
+        if since is None or ends_an_age(changes):
             since = release.version
         dated = replace(resolution, since=None if resolution.status is Status.MISSING else since)
         cells.append(Cell(version=release.version, resolution=dated, changes=changes))

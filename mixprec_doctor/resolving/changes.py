@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["compare"]
+__all__ = ["compare", "ends_an_age"]
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mixprec_doctor.records.matrix import Change, ChangeKind
 from mixprec_doctor.records.resolution import Parameter, Resolution, Status
 from mixprec_doctor.records.signature import parameter_words
 
 _BY_POSITION = frozenset({"POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"})
+# A condition decides whether the import works on a machine, not what is imported.
+_OF_CONDITION = frozenset({ChangeKind.BECAME_CONDITIONAL, ChangeKind.BECAME_UNCONDITIONAL})
 _ALIKE = 0.6  # of two names: what difflib calls a close match
 
 
@@ -27,6 +29,11 @@ def compare(before: Resolution, after: Resolution) -> tuple[Change, ...]:
         *_of_condition(before, after),
         *_of_parameters(before.parameters, after.parameters),
     )
+
+
+def ends_an_age(changes: Iterable[Change]) -> bool:
+    """Whether a role is another one after these changes, so that ``since`` begins anew."""
+    return any(change.kind not in _OF_CONDITION for change in changes)
 
 
 def _of_status(before: Resolution, after: Resolution) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from mixprec_doctor.records.answers import Answers
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import Role
-from mixprec_doctor.resolving.changes import compare
+from mixprec_doctor.resolving.changes import compare, ends_an_age
 
 
 @dataclass
@@ -49,7 +49,7 @@ def _date(
     past = pasts.get(key)
     if past is None:
         past = pasts[key] = _Past(last=role, since=version, formerly=role.formerly)
-    elif compare(past.last, role):
+    elif ends_an_age(compare(past.last, role)):
         if past.last.status is Status.FOUND and _place(past.last) != _place(role):
             past.formerly = _place(past.last)
         past.since = version
