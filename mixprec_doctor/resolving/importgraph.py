@@ -10,7 +10,7 @@ __all__ = ["Edge", "Fault", "FaultKind", "ImportGraph"]
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -119,7 +119,11 @@ class ImportGraph:
             return True
         if top in sys.stdlib_module_names or self._providers is None:
             return False
-        return not self._providers.is_sound(module)
+        return bool(self._providers.doubts(module))
+
+    def is_exhausted(self, module: str, found: Set[str]) -> bool:
+        """Whether all that a package outside of the engine could lack has been found already."""
+        return self._providers is not None and not self._is_own(module) and self._providers.doubts(module) <= found
 
     def reach(self, statement: ast.stmt, wanted: str) -> Iterator[Edge]:
         """Importing a dotted name: every package on the way runs, the outermost first."""
@@ -190,7 +194,7 @@ class ImportGraph:
         found = self._exports.look_up(module, name)
         if isinstance(found, Found) and found.how is How.LAZY:
             return found.chain[1] if len(found.chain) > 1 else found.module
-        if not parsed.is_package or name.encode() in parsed.source:
+        if not (parsed.is_package and _LAZY.search(parsed.source)) or name.encode() in parsed.source:
             return None
         declared = self._declared(module.partition(".")[0]).get(name, ())
         homes = [each for each in declared if each.startswith(f"{module}.")]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 __all__ = ["NeedFinder", "missing_needs"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.need import Need, Step
 from mixprec_doctor.resolving.importgraph import Edge, Fault, FaultKind, ImportGraph
 from mixprec_doctor.resolving.offers import Offers
-from mixprec_doctor.resolving.providers import Providers
+from mixprec_doctor.resolving.providers import Providers, candidates
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 
@@ -36,16 +36,15 @@ class NeedFinder:
 
     def conditional(self, module: str) -> tuple[Need, ...]:
         """What it needs in vain only if some condition holds that the source doesn't decide."""
-        known = {need.import_name for need in self.missing(module)}
-        found = self._needs(module, certain=False)
-        return tuple(need for need in found if need.condition and need.import_name not in known)
+        return tuple(self._needs(module, certain=False))
 
     def _needs(self, module: str, *, certain: bool) -> Iterator[Need]:
-        seen: set[str] = set()
-        for trail, fault in _walk(self._graph, module, certain=certain):
-            condition = trail[-1].condition
-            if fault.import_name not in seen and (certain or condition):
-                seen.add(fault.import_name)
+        known = set() if certain else {need.import_name for need in self.missing(module)}
+        found = {key for name in known for key in candidates(name)}
+        for trail, fault in _walk(self._graph, module, certain=certain, found=found):
+            if fault.import_name not in known and (certain or trail[-1].condition):
+                known.add(fault.import_name)
+                found |= candidates(fault.wanted)
                 yield self._need(trail, fault)
 
     def _need(self, trail: tuple[_Place, ...], fault: Fault) -> Need:
@@ -96,12 +95,15 @@ class _Place:
     condition: str | None
 
 
-def _walk(graph: ImportGraph, module: str, *, certain: bool) -> Iterator[tuple[tuple[_Place, ...], Fault]]:
+def _walk(
+    graph: ImportGraph, module: str, *, certain: bool, found: Set[str]
+) -> Iterator[tuple[tuple[_Place, ...], Fault]]:
     """Every fault in the order of an import, with the way to it; each module is entered once.
 
-    A module that is reached both certainly and under a condition is entered for certain only.
+    A module that is reached both certainly and under a condition is entered for certain only. ``found`` grows as
+    its reader sees to it: a package that can lack nothing else is left alone.
     """
-    settled = set() if certain else _certainly_entered(graph, module)
+    settled = set() if certain else _certainly_entered(graph, module, found)
     parts = module.split(".")
     way = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
     seen: set[str] = set()
@@ -110,17 +112,24 @@ def _walk(graph: ImportGraph, module: str, *, certain: bool) -> Iterator[tuple[t
             continue
         seen.add(entered)
         first = () if entered == module else (_Place(module=module, edge=None, condition=None),)
-        yield from _descend(graph, entered, first=first, seen=seen, settled=settled, certain=certain)
+        yield from _descend(graph, entered, first=first, seen=seen, settled=settled, certain=certain, found=found)
 
 
 def _descend(
-    graph: ImportGraph, module: str, *, first: tuple[_Place, ...], seen: set[str], settled: set[str], certain: bool
+    graph: ImportGraph,
+    module: str,
+    *,
+    first: tuple[_Place, ...],
+    seen: set[str],
+    settled: set[str],
+    certain: bool,
+    found: Set[str],
 ) -> Iterator[tuple[tuple[_Place, ...], Fault]]:
     trail: list[_Place] = list(first)
     stack: list[tuple[str, str | None, Iterator[Edge]]] = [(module, None, iter(graph.edges(module)))]
     while stack:
         here, condition, edges = stack[-1]
-        edge = next(edges, None)
+        edge = None if graph.is_exhausted(here, found) else next(edges, None)
         if edge is None:
             stack.pop()
             if stack:
@@ -134,11 +143,13 @@ def _descend(
             yield (*trail, place), edge.fault
         elif edge.enters is not None and edge.enters not in seen and not (both and edge.enters in settled):
             seen.add(edge.enters)
+            if graph.is_exhausted(edge.enters, found):
+                continue
             trail.append(place)
             stack.append((edge.enters, both, iter(graph.edges(edge.enters))))
 
 
-def _certainly_entered(graph: ImportGraph, module: str) -> set[str]:
+def _certainly_entered(graph: ImportGraph, module: str, found: Set[str]) -> set[str]:
     parts = module.split(".")
     waiting = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
     entered = set(waiting)
@@ -146,5 +157,6 @@ def _certainly_entered(graph: ImportGraph, module: str) -> set[str]:
         for edge in graph.edges(waiting.pop()):
             if edge.enters is not None and edge.condition is None and edge.enters not in entered:
                 entered.add(edge.enters)
-                waiting.append(edge.enters)
+                if not graph.is_exhausted(edge.enters, found):
+                    waiting.append(edge.enters)
     return entered

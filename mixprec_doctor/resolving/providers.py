@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Providers", "cure", "known_prefix"]
+__all__ = ["Providers", "candidates", "cure", "known_prefix"]
 
 import re
 import shlex
@@ -30,7 +30,7 @@ class Providers:
         self._environment = environment
         self._engine = engine
         self._unmet: dict[str, Mapping[str, Requirement]] = {}
-        self._sound: dict[str, bool] = {}
+        self._doubts: dict[str, frozenset[str]] = {}
         self._fits: dict[str, Truth] = {}
 
     def owner(self, module: str) -> Distribution | None:
@@ -47,7 +47,7 @@ class Providers:
         The distribution of the asking module is believed first, then the engine, then any other that is
         installed; last the hand-kept table, where it knows only one distribution.
         """
-        keys = _candidates(wanted)
+        keys = candidates(wanted)
         first = [each for each in (self.owner(asker), self._engine_distribution) if each is not None]
         for each in (*first, *self._environment.distributions):
             found = self._named(each, keys, extras=each in first)  # what others want for extras is no advice here
@@ -59,16 +59,16 @@ class Providers:
     def lacks(self, asker: str, wanted: str) -> bool:
         """Whether the distribution of the asking module requires what holds ``wanted``, in vain."""
         owner = self.owner(asker)
-        return owner is not None and bool(self._unmet_of(owner).keys() & _candidates(wanted))
+        return owner is not None and bool(self._unmet_of(owner).keys() & candidates(wanted))
 
-    def is_sound(self, module: str) -> bool:
-        """Whether all that the distribution of a module requires is there, and all that that requires."""
-        owner = self.owner(module)
-        if owner is None:
-            return True  # nothing is known against it
-        if owner.key not in self._sound:
-            self._sound[owner.key] = not any(self._unmet_of(each) for each in self._closure(owner))
-        return self._sound[owner.key]
+    def doubts(self, module: str) -> frozenset[str]:
+        """What the distribution of a module requires in vain, itself or through what it requires; normalized names."""
+        top = module.partition(".")[0]
+        if top not in self._doubts:
+            owner = self.owner(top)
+            closure = self._closure(owner) if owner is not None else ()  # nothing is known against it
+            self._doubts[top] = frozenset(key for each in closure for key in self._unmet_of(each))
+        return self._doubts[top]
 
     def fits(self, module: str) -> Truth:
         """Whether the distribution that holds a module has a version that the engine asks for."""
@@ -186,7 +186,7 @@ def known_prefix(wanted: str) -> str:
     return parts[0]
 
 
-def _candidates(wanted: str) -> frozenset[str]:
+def candidates(wanted: str) -> frozenset[str]:
     """Normalized names of the distributions that could hold a dotted import name."""
     prefix = known_prefix(wanted)
     own = () if "." in prefix else (canonicalize_name(prefix),)
