@@ -130,6 +130,7 @@ class UnresolvedRole(MixprecError):
         role = self.resolution
         lines = [f"{role.role.value} of {role.engine} cannot be loaded: {self._verdict()}"]
         lines += [f"  tried {each.path}: {each.fault or 'found'}" for each in role.tried]
+        lines += [f"  needs {need}" for need in role.needs or ()]
         return "\n".join([*lines, f"  try: {self._advice()}"])
 
     def _verdict(self) -> str:
@@ -146,7 +147,8 @@ class UnresolvedRole(MixprecError):
             return "another release of the engine, or another format; mixprec doctor says what this one has"
         if role.status is Status.PLACEHOLDER:
             return "install what that import needs; mixprec doctor"
-        return f"mixprec doctor --engine {role.engine}"
+        wanted = sorted({f'"{need.distribution}"' for need in role.needs or () if need.distribution})
+        return f"python -m pip install {' '.join(wanted)}" if wanted else f"mixprec doctor --engine {role.engine}"
 
 
 @overload
@@ -215,7 +217,8 @@ def _in_release(requirement: str, wanted: Role | str) -> Resolution | SymbolReso
 def load(role: Role | RoleName | str, /, *, engine: str | None = None) -> Any:  # noqa: ANN401  whatever the role is
     """Import and return what a role is in the running interpreter's engine, or raise ``UnresolvedRole``."""
     wanted = _role(role)
-    return _import(_source(engine).role(wanted))
+    source = _source(engine)
+    return _import(source.role(wanted), source)
 
 
 def construct(role: Role | RoleName | str, /, *, engine: str | None = None, **meaning: Any) -> Any:  # noqa: ANN401
@@ -226,11 +229,12 @@ def construct(role: Role | RoleName | str, /, *, engine: str | None = None, **me
     ``CannotConstruct`` names all that is unknown or missing at once.
     """
     wanted = _role(role)
-    resolution = _source(engine).role(wanted)
+    source = _source(engine)
+    resolution = source.role(wanted)
     if resolution.status is not Status.FOUND:
         raise UnresolvedRole(resolution)
     call = plan_call(resolution, meaning)
-    found = _import(resolution)
+    found = _import(resolution, source)
     return (getattr(found, call.method) if call.method else found)(**call.arguments)
 
 
@@ -242,11 +246,13 @@ def _role(name: Role | str) -> Role:
         raise UnknownRole(str(name), tuple(near)) from None
 
 
-def _import(resolution: Resolution) -> Any:  # noqa: ANN401  whatever the role is
+def _import(resolution: Resolution, source: EngineSource) -> Any:  # noqa: ANN401  whatever the role is
     if resolution.status is not Status.FOUND or not resolution.module or not resolution.name:
         raise UnresolvedRole(resolution)
     try:
         module = importlib.import_module(resolution.module)
+    except ImportError as fault:  # what else is missing is said too, not one import error at a time
+        raise UnresolvedRole(source.with_needs(resolution), _words(fault)) from fault
     except (Exception, SystemExit) as fault:
         raise UnresolvedRole(resolution, _words(fault)) from fault
     missing = object()

@@ -22,7 +22,7 @@ from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import Role
 from mixprec_doctor.reports.page import page_for
 from mixprec_doctor.reports.resolutions import answers_document, render_answers
-from mixprec_doctor.resolving.engine import EngineSource, open_engine
+from mixprec_doctor.resolving.engine import open_engine
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class NothingRead(MixprecError):
 @click.option("--engine", type=click.Choice(_ENGINES), help="The engine, where an environment has both.")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="A role, e.g. fp8.config; all without it.")
 @click.option("--symbol", "symbols", multiple=True, metavar="NAME", help="A name of the engine, e.g. Fp8Config.")
+@click.option("--needs", is_flag=True, help="Also say all that importing each role needs and that is not installed.")
 @click.option("--offline", is_flag=True, help="Ask no index: answer from what is kept.")
 @click.option("--thorough", is_flag=True, help="Fetch a whole release from the index to look for a --symbol.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -80,6 +81,7 @@ def resolve(
     engine: str | None,
     roles: tuple[str, ...],
     symbols: tuple[str, ...],
+    needs: bool,
     offline: bool,
     thorough: bool,
     format_: str,
@@ -101,7 +103,8 @@ def resolve(
         if requirements:
             answers = _of_requirements(requirements, wanted, symbols, offline=offline, thorough=thorough)
         else:
-            answers = [_installed(Target(python=python, site_packages=site_packages), engine, wanted, symbols)]
+            target = Target(python=python, site_packages=site_packages)
+            answers = [_installed(target, engine, wanted, symbols, needs=needs)]
         text = answers_document(answers) if format_ == "json" else render_answers(answers, page_for(sys.stdout))
     write(text, None)
     missing = any(_lacks(each, excuse=not roles) for each in answers)
@@ -111,32 +114,34 @@ def resolve(
 def _lacks(answers: Answers, *, excuse: bool) -> bool:
     """Whether something is missing. With no role named, those that the engine has no counterpart of are no fault."""
     excused = find_layout(answers.package).absent if excuse else {}
-    roles = [each for each in answers.roles or () if each.status is not Status.FOUND and each.role not in excused]
+    roles = [
+        each
+        for each in answers.roles or ()
+        if each.needs or (each.status is not Status.FOUND and each.role not in excused)
+    ]
     return bool(roles) or any(not (each.defined or each.importable) for each in answers.symbols or ())
 
 
-def _installed(target: Target, wanted: str | None, roles: tuple[Role, ...], symbols: Sequence[str]) -> Answers:
+def _installed(
+    target: Target, wanted: str | None, roles: tuple[Role, ...], symbols: Sequence[str], *, needs: bool
+) -> Answers:
     environment = read_environment(target)
     engine = _engine(environment, wanted, target)
     source = open_engine(environment, engine.engine)
-    return _ask(source, engine.engine, engine.version, engine.distribution, roles, symbols)
-
-
-def _ask(
-    source: EngineSource,
-    engine: str,
-    version: str | None,
-    distribution: str | None,
-    roles: tuple[Role, ...],
-    symbols: Sequence[str],
-) -> Answers:
-    return Answers(
-        package=engine,
-        version=version,
-        distribution=distribution,
+    answers = Answers(
+        package=engine.engine,
+        version=engine.version,
+        distribution=engine.distribution,
         roles=None if symbols else source.roles(roles or tuple(Role)),
         symbols=tuple(source.symbol(name) for name in symbols) if symbols else None,
     )
+    if not needs or not answers.roles:
+        return answers
+    from mixprec_doctor.resolving.providers import cure
+
+    found = tuple(source.with_needs(role) for role in answers.roles)
+    lacking = {need.import_name: need for role in found for need in role.needs or ()}
+    return replace(answers, roles=found, cure=cure(lacking.values(), environment) if lacking else None)
 
 
 def _of_requirements(

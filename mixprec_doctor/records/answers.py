@@ -19,6 +19,7 @@ class Answers:
     place: str | None = None  # the wheel that was read; None for an installed engine
     roles: tuple[Resolution, ...] | None = None
     symbols: tuple[SymbolResolution, ...] | None = None
+    cure: str | None = None  # the command that installs all that the roles need and is not there
     faults: tuple[str, ...] = ()  # why nothing could be read
 
     @property
@@ -37,6 +38,7 @@ class Answers:
             "file": self.place,
         }
         if self.roles is not None:
+            body["cure"] = self.cure
             body["roles"] = [role.to_json() for role in self.roles]
         if self.symbols is not None:
             body["symbols"] = [symbol.to_json() for symbol in self.symbols]

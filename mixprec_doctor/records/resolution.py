@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal
 
+from mixprec_doctor.records.need import Need
 from mixprec_doctor.records.reading import Reading
 from mixprec_doctor.records.role import Role
 
@@ -143,6 +144,7 @@ class Resolution:
     tried: tuple[Attempt, ...] = ()
     defined_in: str | None = None  # where the definition stands, when module re-exports it
     since: str | None = None
+    needs: tuple[Need, ...] | None = None  # what its module needs at import and isn't there; None: not looked for
     formerly: str | None = None  # "module.Name" that had the role before it was renamed or moved, where known
 
     @property
@@ -167,6 +169,7 @@ class Resolution:
             "tried": [attempt.to_json() for attempt in self.tried],
             "since": self.since,
             "formerly": self.formerly,
+            "needs": None if self.needs is None else [need.to_json() for need in self.needs],
         }
 
     @classmethod
@@ -186,6 +189,7 @@ class Resolution:
             defined_in=raw["defined_in"],
             since=raw["since"],
             formerly=raw.get("formerly"),
+            needs=None if raw.get("needs") is None else tuple(map(Need.from_json, raw["needs"])),
         )
 
 

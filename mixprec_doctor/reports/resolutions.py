@@ -39,6 +39,8 @@ def _block(answers: Answers, page: Page) -> Iterator[str]:
     for role in answers.roles or ():
         yield ""
         yield from _role(role, page)
+    if answers.cure:
+        yield from ("", "Install all that these imports need:", f"    {answers.cure}")
     for symbol in answers.symbols or ():
         yield ""
         yield from _symbol(symbol, answers.package, page)
@@ -64,6 +66,8 @@ def _role(role: Resolution, page: Page) -> Iterator[str]:
         door = f"{role.name}.from_config" if role.binding.via == "from_config" else role.name
         call = ", ".join(f"{key}=<{meaning}>" for key, meaning in role.binding.kwargs.items())
         yield from page.wrap(f"call: {door}({call})", indent=6, first=4)
+    for need in role.needs or ():
+        yield from page.wrap(f"needs {need}", indent=6, first=4)
     if role.status is not Status.FOUND:
         for attempt in role.tried:
             yield from page.wrap(f"tried {attempt.path}: {attempt.fault}", indent=6, first=4)

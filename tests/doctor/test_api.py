@@ -320,3 +320,11 @@ def test_a_name_that_the_package_lacks_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         mixprec_doctor.lod  # type: ignore[attr-defined]  # noqa: B018
     assert all(getattr(mixprec_doctor, name) is not None for name in mixprec_doctor.__all__)
+
+
+def test_everything_that_an_import_lacks_is_named_at_once(importable: FakeEnvironment) -> None:
+    with_gptq(importable, f"import lacking_one\nfrom lacking_two.inner import thing\n{GPTQ}")
+    with pytest.raises(api.UnresolvedRole) as caught:
+        mixprec_doctor.load("gptq.config")
+    assert [need.import_name for need in caught.value.resolution.needs or ()] == ["lacking_one", "lacking_two"]
+    assert "lacking_two" in str(caught.value)
