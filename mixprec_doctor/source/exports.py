@@ -5,14 +5,18 @@ from __future__ import annotations
 __all__ = ["Exports", "Found", "Origin", "Outside", "Standin", "Unbound", "is_struct_call"]
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mixprec_doctor.records.resolution import How
 from mixprec_doctor.source.conditions import Conditions
-from mixprec_doctor.source.module import Binding, Branch, ParsedModule
+from mixprec_doctor.source.lazy import ANYTHING, MADE, LazyNames, Target, lazy_object
+from mixprec_doctor.source.module import GLOBALS, OWN_PLACE, Binding, Branch, Guard, ParsedModule
 from mixprec_doctor.source.placeholders import placeholder_text
+from mixprec_doctor.source.publics import Publics
 from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.source.tree import has_extension, module_files
 from mixprec_doctor.source.truth import Truth, every
 
 _LONGEST_CHAIN = 40
@@ -69,14 +73,21 @@ class Exports:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self._answers: dict[tuple[str, str], Origin] = {}
-        self._open: set[tuple[str, str]] = set()  # questions being answered
+        self._answers: dict[tuple[str, str, bool], Origin] = {}
+        self._open: set[tuple[str, str, bool]] = set()  # questions being answered
         self._cut = False  # whether a circle was cut since the outermost of them
         self.conditions = Conditions(sources, self)
+        self._publics = Publics(self.conditions.judge, self._assigned)
+        self._lazies = LazyNames(sources, self._module_of)
+        self._no_packages: dict[str, str | None] = {}  # modules, and the plain module above them
 
     def look_up(self, module: str, name: str) -> Origin:
         """Where the name comes from that ``from module import name`` would give."""
-        key = (module, name)
+        return self._answer((module, name, False), self._look_up)
+
+    def _answer(self, key: tuple[str, str, bool], find: Callable[[str, str], Origin]) -> Origin:
+        """The answer to a question, found once; a question that leads back to itself has none."""
+        module, name, _ = key
         if key in self._answers:
             return self._answers[key]
         if key in self._open or len(self._open) > _LONGEST_CHAIN:
@@ -84,7 +95,7 @@ class Exports:
             return Unbound(fault=f"{module}.{name} is imported in a circle")
         self._open.add(key)
         try:
-            answer = self._look_up(module, name)
+            answer = find(module, name)
         finally:
             self._open.discard(key)
         # A "no" from inside a circle that was cut holds for that question only, not for one asked elsewhere.
@@ -97,12 +108,73 @@ class Exports:
         parsed = self.sources.module(module)
         if parsed is None:
             return self._opaque(module, name)
+        if (above := self._plain_module_above(module)) is not None:
+            return Unbound(fault=f"{above} is a module and no package")
+        if OWN_PLACE in parsed.by_name and (replaced := self._replaced(parsed, name)) is not None:
+            return replaced
         bound = self._bound(parsed, name)
+        below = f"{module}.{name}"
+        there = parsed.is_package and self.sources.has_module(below) is Truth.YES
+        if there and (bound is None or isinstance(bound, Unbound) or self._submodule_comes_last(parsed, name)):
+            return Found(module=below, name="", node=None, how=How.DEFINITION, chain=(module,))
         if bound is not None and not isinstance(bound, Unbound):
             return bound
-        if parsed.is_package and self.sources.has_module(f"{module}.{name}") is Truth.YES:
-            return Found(module=f"{module}.{name}", name="", node=None, how=How.DEFINITION, chain=(module,))
-        return self._lazy(parsed, name) or bound or Unbound(fault=f"{module} has no {name}")
+        return (
+            self._lazy(parsed, name)
+            or self._through_globals(parsed, name)
+            or bound
+            or Unbound(fault=f"{module} has no {name}")
+        )
+
+    def _look_up_bound(self, module: str, name: str) -> Origin:
+        """What the statements of a module bind, submodules that a package imports itself included."""
+        parsed = self.sources.module(module)
+        if parsed is None:
+            return Unbound(fault=f"{module} has no {name}")
+        bound = self._bound(parsed, name)
+        if (bound is None or isinstance(bound, Unbound)) and parsed.is_package:
+            below = f"{module}.{name}"
+            if self.sources.has_module(below) is Truth.YES and self._imports_of(parsed, below):
+                return Found(module=below, name="", node=None, chain=(module,))
+        return bound or Unbound(fault=f"{module} has no {name}")
+
+    def _imports_of(self, parsed: ParsedModule, module: str) -> list[Binding]:
+        """The statements of a module that import another one, or a module below it."""
+        found = []
+        for binding in parsed.bindings:
+            named = None
+            if isinstance(binding.statement, ast.ImportFrom):
+                named = parsed.absolute(binding.statement)
+                if named == parsed.name and binding.alias is not None:
+                    named = f"{named}.{binding.alias.name}"
+            elif isinstance(binding.statement, ast.Import) and binding.alias is not None:
+                named = binding.alias.name
+            if named and f"{named}.".startswith(f"{module}.") and self._runs(binding, parsed) is Truth.YES:
+                found.append(binding)
+        return found
+
+    def _submodule_comes_last(self, parsed: ParsedModule, name: str) -> bool:
+        """Whether a submodule is first imported below every statement that binds its name: it takes the name over."""
+        imports = self._imports_of(parsed, f"{parsed.name}.{name}")
+        own = [each.line for each in parsed.by_name.get(name, ()) if self._runs(each, parsed) is not Truth.NO]
+        return bool(imports and own) and imports[0].line > max(own)
+
+    def _runs(self, binding: Binding, parsed: ParsedModule) -> Truth:
+        return every(self.conditions.judge(guard, parsed) for guard in binding.guards)
+
+    def _plain_module_above(self, module: str) -> str | None:
+        """The module above this one that is a file, so that nothing can be imported from below it."""
+        above = module.rpartition(".")[0]
+        if not above:
+            return None
+        if above not in self._no_packages:
+            tree = self.sources.tree(module.partition(".")[0])
+            package, plain = module_files(above)
+            is_file = tree is not None and not tree.has(package) and tree.has(plain)
+            if is_file and tree is not None and "." not in above:
+                is_file = not tree.list(above)  # of a whole tree only its folder tells
+            self._no_packages[above] = above if is_file else self._plain_module_above(above)
+        return self._no_packages[above]
 
     def _opaque(self, module: str, name: str) -> Origin:
         """A module without parsable source: missing, compiled, a namespace folder, or not at hand."""
@@ -114,8 +186,16 @@ class Exports:
         inner = f"{module}.{name}"
         if self.sources.tree(module.partition(".")[0]) and self.sources.has_module(inner) is Truth.YES:
             return Found(module=inner, name="", node=None, chain=(module,))
+        if self._is_namespace(module):
+            return Unbound(fault=f"{module} is a folder without {name}")
         condition = None if there is Truth.YES else f"{module} can be imported"
         return Outside(module=module, name=name, condition=condition, chain=(module,))
+
+    def _is_namespace(self, module: str) -> bool:
+        tree = self.sources.tree(module.partition(".")[0])
+        if tree is None or any(tree.has(path) for path in module_files(module)):
+            return False
+        return not has_extension(tree, module) and not has_extension(tree, f"{module}.__init__")
 
     def _no_module(self, module: str) -> str:
         """The shortest part of a dotted name that is not there."""
@@ -129,12 +209,13 @@ class Exports:
     def _bound(self, parsed: ParsedModule, name: str) -> Origin | None:
         """What the last binding of the name that can run leaves behind; None when there is none."""
         candidates = parsed.by_name.get(name, [])
-        if not name.startswith("_"):
-            candidates = sorted([*candidates, *parsed.by_name.get("*", [])], key=lambda binding: binding.line)
+        if not name.startswith("__") and "*" in parsed.by_name:
+            candidates = sorted([*candidates, *parsed.by_name["*"]], key=lambda binding: binding.line)
         open_answer: Origin | None = None  # holds only if a condition does that nobody can judge
         blocked: str | None = None
+        branches: list[tuple[Binding, Origin]] = []  # what undecided branches bring
         for binding in reversed(candidates):
-            truth = every(self.conditions.judge(guard, parsed) for guard in binding.guards)
+            truth = self._runs(binding, parsed)
             if truth is Truth.NO:
                 blocked = blocked or self._why_not(binding, parsed, name)
                 continue
@@ -148,6 +229,9 @@ class Exports:
                 continue
             if truth is Truth.YES:
                 return open_answer if isinstance(open_answer, (Found, Outside)) else answer
+            if any(_complete(binding, answer, *other) for other in branches):
+                return answer
+            branches.append((binding, answer))
             if open_answer is None or isinstance(open_answer, Standin):
                 open_answer = self._conditional(answer, binding, parsed)
         if open_answer is not None:
@@ -213,31 +297,49 @@ class Exports:
         source = self.sources.module(target)
         if source is None:
             return None
-        public = self._public(source)
-        if public is not None and name not in public:
-            return None
-        answer = self.look_up(target, name)
-        if isinstance(answer, Unbound) or (isinstance(answer, Found) and answer.node is None):
-            return None
-        return self._passed(answer, parsed)
-
-    def _public(self, source: ParsedModule) -> frozenset[str] | None:
-        """The names in ``__all__`` when it is a plain list; None when there is none that can be read."""
-        names: set[str] = set()
-        readable = False
-        for statement in source.tree.body:
-            value: ast.expr | None = None
-            if isinstance(statement, ast.Assign) and _is_all(statement.targets[0]):
-                value, names = statement.value, set()
-            elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)) and _is_all(statement.target):
-                value = statement.value
-            if value is None:
-                continue
-            if not isinstance(value, (ast.List, ast.Tuple)):
+        public = self._publics.of(source)
+        if public is None or not public.readable:
+            if name.startswith("_"):
                 return None
-            readable = True
-            names |= {str(each.value) for each in value.elts if isinstance(each, ast.Constant)}
-        return frozenset(names) if readable else None
+            answer = self._answer((target, name, True), self._look_up_bound)
+            if public is not None:
+                answer = _under(answer, f"__all__ of {target} names it")
+        elif name not in public.names:
+            return None
+        else:  # with its own ``__all__`` a star import is like one that names them all
+            answer = self.look_up(target, name)
+            for guard in public.names[name]:
+                answer = _under(answer, self.conditions.text(guard, source))
+        return None if isinstance(answer, Unbound) else self._passed(answer, parsed)
+
+    def _assigned(self, node: ast.expr, parsed: ParsedModule) -> tuple[ast.expr, ParsedModule] | ParsedModule | None:
+        """The module that an expression names, or what the name was assigned and where."""
+        if isinstance(node, ast.Name):
+            found = self.look_up(parsed.name, node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = self._module_of(node.value.id, parsed)
+            found = self.look_up(module, node.attr) if module else Unbound(fault="")
+        else:
+            return None
+        home = self.sources.module(found.module) if isinstance(found, Found) else None
+        if home is None or not isinstance(found, Found):
+            return None
+        return home if found.node is None else (found.value, home) if found.value is not None else None
+
+    def _module_named(self, node: ast.expr, parsed: ParsedModule) -> str | None:
+        """The module that a dotted name of a module means."""
+        if isinstance(node, ast.Name):
+            return self._module_of(node.id, parsed)
+        base = self._module_named(node.value, parsed) if isinstance(node, ast.Attribute) else None
+        if base is None or not isinstance(node, ast.Attribute):
+            return None
+        found = self.look_up(base, node.attr)
+        return found.module if isinstance(found, Found) and found.node is None else None
+
+    def _module_of(self, name: str, parsed: ParsedModule) -> str | None:
+        """The module that a name of a module is bound to."""
+        found = self.look_up(parsed.name, name)
+        return found.module if isinstance(found, Found) and found.node is None else None
 
     def _plain_import(self, binding: Binding, parsed: ParsedModule) -> Origin:
         assert binding.alias is not None  # noqa: S101  imports always have one
@@ -255,13 +357,11 @@ class Exports:
         if isinstance(value, ast.Name) and value.id != name:
             answer = self.look_up(parsed.name, value.id)
             return own if isinstance(answer, Unbound) else answer
-        if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
-            base = self.look_up(parsed.name, value.value.id)
-            if isinstance(base, Found) and base.node is None:
-                answer = self.look_up(base.module, value.attr)
-                if isinstance(answer, (Found, Standin)):
-                    return self._passed(answer, parsed)
-        if isinstance(value, ast.Call) and (target := _lazy_object(value)) is not None:
+        if isinstance(value, ast.Attribute) and (base := self._module_named(value.value, parsed)) is not None:
+            answer = self.look_up(base, value.attr)
+            if isinstance(answer, (Found, Standin)):
+                return self._passed(answer, parsed)
+        if isinstance(value, ast.Call) and (target := lazy_object(value)) is not None:
             answer = self.look_up(*target)
             return self._as_lazy(answer, parsed)
         if isinstance(value, ast.Call) and (rebuilt := _class_before(binding, parsed)) is not None:
@@ -273,24 +373,44 @@ class Exports:
 
     def _lazy(self, parsed: ParsedModule, name: str) -> Origin | None:
         """A module ``__getattr__``: its tables of names, or the imports inside it."""
-        getter = next(
-            (each.statement for each in parsed.by_name.get("__getattr__", ())
-             if isinstance(each.statement, ast.FunctionDef)),
-            None,
-        )  # fmt: skip
-        if getter is None:
+        if "__getattr__" not in parsed.by_name or name.startswith("__"):
             return None
-        getter = parsed.whole(getter)
-        for table in [*_tables(parsed), *(node for node in ast.walk(getter) if isinstance(node, ast.Dict))]:
-            if (target := _lazy_entry(table, name, parsed)) is not None:
-                return self._as_lazy(self.look_up(*target), parsed)
-        for node in ast.walk(getter):
-            if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name and (base := parsed.absolute(node)) is not None:
-                        return self._as_lazy(self.look_up(base, alias.name), parsed)
-        if any(isinstance(node, ast.Constant) and node.value == name for node in ast.walk(getter)):
-            return Outside(module=parsed.name, name=name, how=How.LAZY, chain=(parsed.name,))  # made on demand
+        answer = self._lazies.answer(parsed, name)
+        if isinstance(answer, tuple):
+            return self._as_lazy(self._target(answer), parsed)
+        made = Outside(module=parsed.name, name=name, how=How.LAZY, chain=(parsed.name,))
+        if answer is ANYTHING:
+            return _under(made, f"__getattr__ of {parsed.name} answers it")
+        return made if answer is MADE else None
+
+    def _target(self, target: Target) -> Origin:
+        module, name = target
+        if name:
+            return self.look_up(module, name)
+        if self.sources.has_module(module) is Truth.NO:
+            return Unbound(fault=self._no_module(module))
+        return Found(module=module, name="", node=None)
+
+    def _replaced(self, parsed: ParsedModule, name: str) -> Origin | None:
+        """What a module offers that puts something else in its own place; None where it does not."""
+        if self._runs(parsed.by_name[OWN_PLACE][-1], parsed) is Truth.NO:
+            return None
+        answer = self._lazies.replaced(parsed, name)
+        if isinstance(answer, tuple):
+            return self._as_lazy(self._target(answer), parsed)
+        if answer is None:
+            return Unbound(fault=f"the import structure of {parsed.name} has no {name}")
+        there = Outside(module=parsed.name, name=name, how=How.LAZY, chain=(parsed.name,))
+        return _under(there, f"{parsed.name} puts something else in its own place")
+
+    def _through_globals(self, parsed: ParsedModule, name: str) -> Origin | None:
+        """A name that only running binds: through ``globals()``, or by a function that declares it global."""
+        plain = re.escape(name).encode()
+        there = Outside(module=parsed.name, name=name, how=How.LAZY, chain=(parsed.name,))
+        if GLOBALS in parsed.by_name and re.search(rb"['\"]%s['\"]" % plain, parsed.source):
+            return _under(there, f"{parsed.name} writes into globals()")
+        if b"global " in parsed.source and re.search(rb"(?m)^[ \t]+global [^\n]*\b%s\b" % plain, parsed.source):
+            return _under(there, f"a function of {parsed.name} binds it")
         return None
 
     def _as_lazy(self, answer: Origin, parsed: ParsedModule) -> Origin:
@@ -323,44 +443,22 @@ def is_struct_call(value: ast.expr | None) -> bool:
     return (callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "")) in _STRUCT_MAKERS
 
 
-def _is_all(target: ast.expr) -> bool:
-    return isinstance(target, ast.Name) and target.id == "__all__"
+def _under(answer: Origin, condition: str | None) -> Origin:
+    """The answer, holding only under a condition."""
+    if condition is None or not isinstance(answer, (Found, Outside)):
+        return answer
+    own = answer.condition or ""
+    both = own if condition in own else f"{condition} and {own}" if own else condition
+    how = answer.how if answer.how is How.LAZY else How.CONDITIONAL
+    return replace(answer, how=how, condition=both)
 
 
-def _lazy_object(call: ast.Call) -> tuple[str, str] | None:
-    """``LazyImport("package.module", "Name")``: a class whose name says lazy, given two strings."""
-    callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    words = [each.value for each in call.args if isinstance(each, ast.Constant)]
-    if "lazy" in str(callee).lower() and len(words) >= 2 and all(isinstance(word, str) for word in words[:2]):
-        return str(words[0]), str(words[1])
-    return None
-
-
-def _tables(parsed: ParsedModule) -> Iterator[ast.Dict]:
-    """The dictionaries that a module binds to names."""
-    for binding in parsed.bindings:
-        if isinstance(binding.value, ast.Dict):
-            yield binding.value
-
-
-def _lazy_entry(table: ast.Dict, name: str, parsed: ParsedModule) -> tuple[str, str] | None:
-    """``{"Name": ".module"}``, ``{"Name": ".module:Attr"}`` or ``{"Name": (".module", "Attr")}``."""
-    for key, value in zip(table.keys, table.values, strict=True):
-        if not (isinstance(key, ast.Constant) and key.value == name):
-            continue
-        attribute = name
-        words: list[object] = []
-        if isinstance(value, ast.Constant):
-            words = [value.value]
-        elif isinstance(value, (ast.Tuple, ast.List)):
-            words = [each.value for each in value.elts if isinstance(each, ast.Constant)]
-        if not words or not all(isinstance(word, str) for word in words):
-            continue
-        module, colon, inner = str(words[0]).partition(":")
-        attribute = inner if colon else str(words[1]) if len(words) > 1 else name
-        level = len(module) - len(module.lstrip("."))
-        statement = ast.ImportFrom(module=module.lstrip(".") or None, names=[], level=level)
-        absolute = parsed.absolute(statement)
-        if absolute:
-            return absolute, attribute
-    return None
+def _complete(one: Binding, answer: Origin, other: Binding, same: Origin) -> bool:
+    """Whether two bindings are the two branches of one ``if`` and bring the same thing."""
+    if not one.guards or not other.guards or one.guards[:-1] != other.guards[:-1]:
+        return False
+    if not isinstance(answer, Found) or not isinstance(same, Found) or answer.condition or same.condition:
+        return False
+    last: tuple[Guard, Guard] = (one.guards[-1], other.guards[-1])
+    both = {each.branch for each in last} == {Branch.IF, Branch.ELSE} and last[0].line == last[1].line
+    return both and (answer.module, answer.name, answer.node) == (same.module, same.name, same.node)
