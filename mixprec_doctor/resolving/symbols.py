@@ -72,7 +72,9 @@ def find_definitions(exports: Exports, tree: Tree, symbol: str, paths: Iterable[
 
 def find_elsewhere(exports: Exports, tree: Tree, symbol: str, layout: Layout) -> list[Found]:
     """Definitions anywhere in the package: those of the serving engine proper, else any."""
-    found = list(find_definitions(exports, tree, symbol, tree.walk(tree.package)))
+    paths = tree.walk(tree.package)
+    tree.prefetch(paths)
+    found = list(find_definitions(exports, tree, symbol, paths))
     return [each for each in found if within(each.module, layout.core)] or found
 
 
