@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Need", "Step"]
+__all__ = ["ABSENT", "Need", "Step"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+
+ABSENT = "not installed"  # the reason of a need of which nothing is there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from mixprec_doctor.records.resolution import How
-from mixprec_doctor.resolving.offers import Offer, Offers
+from mixprec_doctor.resolving.offers import Offer, Offers, listed_names
 from mixprec_doctor.resolving.providers import Providers, known_prefix
 from mixprec_doctor.source.exports import Exports, Found
 from mixprec_doctor.source.module import Branch, Guard, ParsedModule
@@ -278,17 +278,10 @@ class _Reader:
             for name in self._starred(target) if alias.name == "*" else (alias.name,):
                 yield from self._graph.reach_name(statement, target, name, asker=self._parsed.name)
 
-    def _starred(self, target: str) -> Iterator[str]:
+    def _starred(self, target: str) -> tuple[str, ...]:
         """The names in ``__all__`` that a star import looks for: modules below the package among them."""
         source = self._graph.sources.module(target) if self._graph.is_followed(target) else None
-        for statement in source.tree.body if source and source.is_package else ():
-            if (
-                isinstance(statement, ast.Assign)
-                and isinstance(statement.targets[0], ast.Name)
-                and statement.targets[0].id == "__all__"
-                and isinstance(statement.value, (ast.List, ast.Tuple))
-            ):
-                yield from _strings(statement.value)
+        return (listed_names(source) if source and source.is_package else None) or ()
 
     def _if(self, statement: ast.If, literals: Literals) -> Iterator[Edge]:
         guard = Guard(branch=Branch.IF, line=statement.lineno, test=statement.test)

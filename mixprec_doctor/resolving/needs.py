@@ -8,7 +8,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from mixprec_doctor.records.environment import Environment
-from mixprec_doctor.records.need import Need, Step
+from mixprec_doctor.records.need import ABSENT, Need, Step
 from mixprec_doctor.resolving.importgraph import Edge, Fault, FaultKind, ImportGraph
 from mixprec_doctor.resolving.offers import Offers
 from mixprec_doctor.resolving.providers import Providers, candidates
@@ -39,12 +39,14 @@ class NeedFinder:
         return tuple(self._needs(module, certain=False))
 
     def _needs(self, module: str, *, certain: bool) -> Iterator[Need]:
-        known = set() if certain else {need.import_name for need in self.missing(module)}
-        found = {key for name in known for key in candidates(name)}
+        before = () if certain else self.missing(module)
+        known = {need.import_name for need in before}
+        found = {key for need in before if need.reason == ABSENT for key in candidates(need.import_name)}
         for trail, fault in _walk(self._graph, module, certain=certain, found=found):
             if fault.import_name not in known and (certain or trail[-1].condition):
                 known.add(fault.import_name)
-                found |= candidates(fault.wanted)
+                if fault.kind is FaultKind.ABSENT:  # of one that is there, another may ask for more
+                    found |= candidates(fault.wanted)
                 yield self._need(trail, fault)
 
     def _need(self, trail: tuple[_Place, ...], fault: Fault) -> Need:
@@ -59,7 +61,7 @@ class NeedFinder:
 
     def _reason(self, fault: Fault) -> str:
         if fault.kind is FaultKind.ABSENT:
-            return "not installed"
+            return ABSENT
         version = self._providers.version(fault.wanted) if self._providers else None
         installed = f"installed {version}" if version else "what is read"
         if fault.kind is FaultKind.NO_MODULE:

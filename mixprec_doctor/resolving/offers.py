@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Offer", "Offers"]
+__all__ = ["Offer", "Offers", "listed_names"]
 
 import ast
 import re
@@ -17,6 +17,7 @@ from mixprec_doctor.source.tree import FolderTree, has_extension
 from mixprec_doctor.source.truth import Truth, every
 
 _OWN_ENTRY = re.compile(rb"sys\.modules\[__name__\]")
+_CHANGED_ALL = re.compile(rb"__all__\s*(?:\+=|\.|\[)")
 _COMPUTED = (b"__getattr__", b"globals()", b"locals()", b"vars()", b"exec(", b"eval(", b"setattr(", b"sys.modules")
 
 
@@ -137,7 +138,11 @@ class Offers:
             if not isinstance(statement, ast.ImportFrom) or not self._can_run(binding, parsed):
                 continue
             target = parsed.absolute(statement)
-            found = self.offer(target, name) if target else Offer.UNKNOWN
+            source = self._sources.module(target) if target else None
+            listed = listed_names(source) if source is not None else None
+            if target is None or (listed is not None and name not in listed):
+                continue
+            found = self.offer(target, name)
             if found is not Offer.NOTHING:
                 return Offer.ATTRIBUTE if found is Offer.ATTRIBUTE else Offer.UNKNOWN
         return Offer.NOTHING
@@ -156,6 +161,15 @@ class Offers:
                 if isinstance(node, (ast.MatchAs, ast.ExceptHandler)) and node.name
             )  # fmt: skip
         return self._stored[parsed.name]
+
+
+def listed_names(parsed: ParsedModule) -> tuple[str, ...] | None:
+    """The names in ``__all__`` where it is one plain list; None where it isn't, or is changed later."""
+    values = [binding.value for binding in parsed.by_name.get("__all__", ())]
+    if len(values) != 1 or not isinstance(values[0], (ast.List, ast.Tuple)) or _CHANGED_ALL.search(parsed.source):
+        return None
+    names = [each.value if isinstance(each, ast.Constant) else None for each in values[0].elts]
+    return tuple(name for name in names if isinstance(name, str)) if all(names) else None
 
 
 def _is_submodule_import(binding: Binding, parsed: ParsedModule, name: str) -> bool:

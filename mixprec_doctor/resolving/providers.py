@@ -6,7 +6,8 @@ __all__ = ["Providers", "candidates", "cure", "known_prefix"]
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property, lru_cache
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
@@ -16,7 +17,7 @@ from packaging.version import InvalidVersion
 
 from mixprec_doctor.environment.engines import find_engines
 from mixprec_doctor.records.environment import Distribution, Environment
-from mixprec_doctor.records.need import Need
+from mixprec_doctor.records.need import ABSENT, Need
 from mixprec_doctor.resolving.importnames import DISTRIBUTIONS_OF
 from mixprec_doctor.source.truth import Truth
 
@@ -165,16 +166,24 @@ class Providers:
         return {package: tuple(found.values()) for package, found in owners.items()}
 
 
-def cure(needs: Iterable[Need], environment: Environment) -> str | None:
-    """One line that installs whatever the needs name, for that interpreter; None when they name nothing."""
-    wanted: dict[str, str] = {}
+def cure(needs: Sequence[Need], environment: Environment) -> str | None:
+    """One line that installs whatever the needs name, for that interpreter; None when they name nothing.
+
+    Where several ask for one distribution, their bounds are joined. Pip is told to upgrade where something is
+    there in a version that lacks what is needed: a bound may allow that very version.
+    """
+    wanted: dict[str, Requirement] = {}
     for need in needs:
-        if need.distribution is not None:
-            wanted.setdefault(_name_of(need.distribution), need.distribution)
+        if need.distribution is None or (asked := _parse(need.distribution)) is None:
+            continue
+        known = wanted.setdefault(canonicalize_name(asked.name), copy(asked))
+        known.specifier = known.specifier & asked.specifier
+        known.extras = known.extras | asked.extras
     if not wanted:
         return None
     python = shlex.quote(environment.interpreter.executable or "python")
-    return f"{python} -m pip install " + " ".join(f'"{wanted[key]}"' for key in sorted(wanted))
+    upgrade = "--upgrade " if any(need.distribution and need.reason != ABSENT for need in needs) else ""
+    return f"{python} -m pip install {upgrade}" + " ".join(f'"{_plain(wanted[key])}"' for key in sorted(wanted))
 
 
 def known_prefix(wanted: str) -> str:

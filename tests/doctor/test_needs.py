@@ -265,6 +265,14 @@ def test_names_that_could_be_made_at_import_time_are_trusted(fake: FakeEnvironme
     assert needed(fake, "from other import x") == []
 
 
+def test_a_star_brings_only_what_all_lists(fake: FakeEnvironment) -> None:
+    old = "__all__ = ['a']\na = x = 1\nsetattr(a, 'y', 1)"
+    third_party(fake, {"other/__init__.py": "from .old import *", "other/old.py": old})
+    assert needed(fake, "from other import a, x") == ["other.x"]
+    fake.write("other/old.py", f"{old}\n__all__ += ['x']")
+    assert needed(fake, "from other import a, x") == []
+
+
 def test_compiled_packages_are_trusted(fake: FakeEnvironment) -> None:
     third_party(fake, {"other/__init__.py": "", "other/_C.abi3.so": "", "loose.abi3.so": ""})
     fake.write("unlisted.cpython-311-x86_64-linux-gnu.so")
@@ -331,6 +339,15 @@ def test_one_line_cures_all(fake: FakeEnvironment) -> None:
     assert line is not None
     assert shlex.split(line)[1:] == ["-m", "pip", "install", "pyyaml", "pyzmq<26,>=25"]
     assert cure(needs[2:], fake.read()) is None
+
+
+def test_a_version_that_lacks_something_is_upgraded_within_all_bounds(fake: FakeEnvironment) -> None:
+    third_party(fake, {"other/__init__.py": ""})
+    fake.install("more", files={"more/__init__.py": "from other import b"}, requires=["Other>=5"])
+    engine(fake, "from other import a\nimport more", requires=["other<6"])
+    line = cure(finder(fake).missing(ASKED), fake.read())
+    assert line is not None
+    assert shlex.split(line)[3:] == ["install", "--upgrade", "other<6,>=5"]
 
 
 def test_every_need_is_named_once_and_in_the_order_of_the_import(fake: FakeEnvironment) -> None:
