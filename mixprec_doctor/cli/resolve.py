@@ -141,7 +141,7 @@ def _installed(
 
     found = tuple(source.with_needs(role) for role in answers.roles)
     lacking = {need.import_name: need for role in found for need in role.needs or ()}
-    return replace(answers, roles=found, cure=cure(lacking.values(), environment) if lacking else None)
+    return replace(answers, roles=found, cure=cure(list(lacking.values()), environment) if lacking else None)
 
 
 def _of_requirements(

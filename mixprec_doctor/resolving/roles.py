@@ -117,7 +117,7 @@ class RoleResolver:
             status=Status.FOUND,
             module=outside.module,
             name=outside.name,
-            how=How.CONDITIONAL if outside.condition else How.REEXPORT,
+            how=outside.how,
             condition=outside.condition,
             tried=tuple(tried),
             defined_in=outside.module,

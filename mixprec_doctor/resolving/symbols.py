@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mixprec_doctor.records.resolution import Definition, How, Importable, SymbolResolution
 from mixprec_doctor.resolving.layout import Layout
 from mixprec_doctor.source.constructors import parameters_of
-from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
+from mixprec_doctor.source.exports import Exports, Found, Origin, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
 
 _DEFINES = r"(?m)^[ \t]*(?:class|(?:async[ \t]+)?def)[ \t]+%s\b|^[ \t]*%s[ \t]*(?::[^\n=]*)?="
@@ -143,6 +143,4 @@ def _how(origin: Origin) -> How | None:
         return None
     if isinstance(origin, Standin):
         return How.PLACEHOLDER
-    if isinstance(origin, Outside) and origin.condition:
-        return How.CONDITIONAL
     return origin.how
