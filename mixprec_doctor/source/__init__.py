@@ -9,10 +9,11 @@ __all__ = [
     "Standin",
     "Tree",
     "Unbound",
+    "doubt_about",
     "parameters_of",
 ]
 
-from mixprec_doctor.source.constructors import parameters_of
+from mixprec_doctor.source.constructors import doubt_about, parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Outside, Standin, Unbound
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.tree import FolderTree, Tree

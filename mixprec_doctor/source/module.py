@@ -285,8 +285,8 @@ def _simple(statement: ast.stmt, guards: tuple[Guard, ...]) -> Iterator[Binding]
             yield from _assigned(target, statement.value, statement, guards)
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
         yield from _assigned(statement.target, statement.value, statement, guards)
-    elif isinstance(statement, ast.Delete):
-        for name in _named(*statement.targets):
+    elif isinstance(statement, (ast.Delete, ast.AugAssign)):
+        for name in _named(*(statement.targets if isinstance(statement, ast.Delete) else [statement.target])):
             yield Binding(name=name, statement=statement, guards=guards)
     elif type(statement).__name__ == "TypeAlias":  # Python 3.12
         yield from _assigned(statement.name, statement.value, statement, guards)  # type: ignore[attr-defined]

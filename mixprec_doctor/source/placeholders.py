@@ -16,6 +16,7 @@ _STANDIN_NAME = re.compile(r"^_?(?:Dummy|Placeholder|Fake|Mock|Missing|Unavailab
 def placeholder_text(binding: Binding, parsed: ParsedModule) -> str | None:
     """What a binding puts in place of the real thing; None when the binding is the real thing."""
     fallback = any(guard.branch in (Branch.EXCEPT, Branch.ELSE) for guard in binding.guards)
+    fallback = fallback or _is_imported_otherwise(binding, parsed)
     if binding.value is not None:
         return _value(binding, parsed, fallback=fallback)
     statement = binding.statement
@@ -23,6 +24,16 @@ def placeholder_text(binding: Binding, parsed: ParsedModule) -> str | None:
     if failed and isinstance(statement, ast.ClassDef) and _is_hollow(statement, parsed):
         return f"class {statement.name}"
     return None
+
+
+def _is_imported_otherwise(binding: Binding, parsed: ParsedModule) -> bool:
+    """Whether the ``else`` of an ``if`` around a binding imports the same name."""
+    lines = {guard.line for guard in binding.guards if guard.branch is Branch.IF}
+    return bool(lines) and any(
+        isinstance(other.statement, ast.ImportFrom)
+        and any(guard.branch is Branch.ELSE and guard.line in lines for guard in other.guards)
+        for other in parsed.by_name[binding.name]
+    )
 
 
 def _value(binding: Binding, parsed: ParsedModule, *, fallback: bool) -> str | None:

@@ -7,11 +7,11 @@ assignment after the other; a list of strings that the gathering function uses p
 
 from __future__ import annotations
 
-__all__ = ["Assembled", "assembled_fields"]
+__all__ = ["Assembled", "assembled_fields", "tuple_fields"]
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.source.exports import Exports, Found, is_struct_call
@@ -43,6 +43,33 @@ def assembled_fields(call: ast.Call, parsed: ParsedModule, exports: Exports, fie
         listed = [_listed(each, kind, parsed) for each in wanted.elts]
         return None if None in listed else Assembled(parameters=tuple(each for each in listed if each))
     return _gathered(wanted, kind, parsed, exports, fields_of)
+
+
+def tuple_fields(call: ast.Call, parsed: ParsedModule) -> tuple[Parameter, ...] | None:
+    """The parameters of ``namedtuple("Name", "a b", defaults=...)`` or ``NamedTuple("Name", [("a", int)])``."""
+    if getattr(call.func, "attr", getattr(call.func, "id", "")) not in ("namedtuple", "NamedTuple"):
+        return None
+    wanted = call.args[1] if len(call.args) > 1 else None
+    if isinstance(wanted, ast.Constant) and isinstance(wanted.value, str):
+        parts: list[ast.expr] = [ast.Constant(value=name) for name in wanted.value.replace(",", " ").split()]
+    elif isinstance(wanted, (ast.List, ast.Tuple)):
+        parts = wanted.elts
+    else:
+        return None
+    listed = [_listed(each, _POSITIONAL, parsed) for each in parts]
+    defaults: list[ast.expr] = []
+    for word in call.keywords:
+        if word.arg in ("defaults", "rename"):
+            if not isinstance(word.value, (ast.List, ast.Tuple)):
+                return None
+            defaults = word.value.elts
+    fields = [each for each in listed if each is not None]
+    if len(fields) != len(listed) or len(defaults) > len(fields):
+        return None
+    plain = len(fields) - len(defaults)
+    given = [replace(each, required=False, default=parsed.text(value))
+             for each, value in zip(fields[plain:], defaults, strict=True)]  # fmt: skip
+    return (*fields[:plain], *given)
 
 
 def _listed(node: ast.expr, kind: str, parsed: ParsedModule) -> Parameter | None:
