@@ -7,7 +7,16 @@ __all__ = ["lint", "network", "typecheck", "unit"]
 import nox
 
 TORCH = "torch==2.13.0"  # the CPU build, where pip is set up for it
-UNIT = ("pytest>=8", "hypothesis>=6", "numpy", "transformers>=5,<6", "safetensors", "compressed-tensors")
+UNIT = (
+    "pytest>=8",
+    "hypothesis>=6",
+    "numpy",
+    "transformers>=5,<6",
+    "safetensors",
+    "compressed-tensors",
+    "msgspec>=0.19",
+    "attrs>=23",
+)
 
 
 @nox.session

@@ -1,0 +1,3 @@
+from . import c
+
+Config = c.Config

@@ -1,0 +1,3 @@
+import engine.e as last
+
+Renamed = last.Config

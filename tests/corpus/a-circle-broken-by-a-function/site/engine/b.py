@@ -1,0 +1,5 @@
+class B:
+    def make(self):
+        from .a import A
+
+        return A

@@ -1,0 +1,4 @@
+class A: ...
+
+
+from engine.b import B

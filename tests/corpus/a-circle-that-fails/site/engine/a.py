@@ -1,0 +1,4 @@
+from engine.b import B
+
+
+class A: ...

@@ -1,0 +1,4 @@
+from engine.a import A
+
+
+class B: ...

@@ -1,0 +1,5 @@
+class A: ...
+
+
+def __getattr__(name):
+    return f"<{name}>"

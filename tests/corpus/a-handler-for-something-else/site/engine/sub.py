@@ -1,0 +1,7 @@
+try:
+    from absent import A
+except AttributeError:
+    A = None
+
+
+class B: ...

@@ -1,0 +1,5 @@
+_CLASSES = {"fp8": "Fp8Config", "Fp8Config": "engine.q", "gptq": "engine.q"}
+
+
+def __getattr__(name):
+    raise AttributeError(name)

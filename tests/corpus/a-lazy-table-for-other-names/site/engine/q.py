@@ -1,0 +1,4 @@
+class Fp8Config: ...
+
+
+gptq = 1

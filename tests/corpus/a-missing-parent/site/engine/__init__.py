@@ -1,0 +1,4 @@
+class A: ...
+
+
+from .sub import B

@@ -1,0 +1,1 @@
+from .fp8 import A

@@ -1,0 +1,1 @@
+from engine.fp8 import Fp8Config

@@ -1,0 +1,2 @@
+from .config import Fp8Config
+from .linear import Fp8LinearMethod

@@ -1,0 +1,4 @@
+class A: ...
+
+
+raise ImportError("not on this platform")

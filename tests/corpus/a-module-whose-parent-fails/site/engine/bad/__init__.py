@@ -1,0 +1,4 @@
+import absent
+
+
+class B: ...

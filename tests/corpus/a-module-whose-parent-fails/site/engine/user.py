@@ -1,0 +1,1 @@
+from engine.bad.deep import A

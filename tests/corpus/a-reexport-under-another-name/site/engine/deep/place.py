@@ -1,0 +1,6 @@
+class A:
+    def __init__(self, a): ...
+
+
+class C:
+    def __init__(self, c): ...

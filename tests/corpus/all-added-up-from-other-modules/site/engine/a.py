@@ -1,0 +1,7 @@
+__all__ = ["A"]
+
+
+class A: ...
+
+
+class Hidden: ...

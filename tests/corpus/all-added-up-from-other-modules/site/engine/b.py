@@ -1,0 +1,5 @@
+__all__ = ("B",)
+__all__ = list(__all__)
+
+
+class B: ...

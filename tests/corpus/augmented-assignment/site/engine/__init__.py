@@ -1,0 +1,4 @@
+NAMES = ["a"]
+NAMES += ["b"]
+COUNT = 1
+COUNT += 1

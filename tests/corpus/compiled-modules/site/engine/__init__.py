@@ -1,0 +1,6 @@
+from ._c import A
+
+try:
+    from ._c import B
+except ImportError:
+    B = None

@@ -1,0 +1,5 @@
+_FAULTS = (ImportError, OSError)
+try:
+    from absent import A
+except _FAULTS:
+    A = None

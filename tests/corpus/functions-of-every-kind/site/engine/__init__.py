@@ -1,0 +1,29 @@
+from typing import overload
+
+
+def f(a, b=1, /, c=2, *, d, e=3): ...
+
+
+async def g(x, *args, y=None, **kwargs): ...
+
+
+def h(*, only): ...
+
+
+def both(*args, **kwargs): ...
+
+
+def nothing(): ...
+
+
+lam = lambda x, *, y=1: x
+
+
+@overload
+def over(x: int): ...
+@overload
+def over(x: str): ...
+def over(x, more=None): ...
+
+
+def tail(a=(1, 2), b="x:y", c={"k": 1}, d=-1): ...

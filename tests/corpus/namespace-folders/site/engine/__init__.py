@@ -1,0 +1,1 @@
+from engine.layers.deep import A

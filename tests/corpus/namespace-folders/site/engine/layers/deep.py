@@ -1,0 +1,1 @@
+from .beside import A

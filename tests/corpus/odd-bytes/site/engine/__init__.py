@@ -1,0 +1,3 @@
+from .feed import \
+    A, \
+    f

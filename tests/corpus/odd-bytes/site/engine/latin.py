@@ -1,0 +1,3 @@
+# -*- coding: latin-1 -*-
+class A:
+    def __init__(self, a="é", b=1): ...

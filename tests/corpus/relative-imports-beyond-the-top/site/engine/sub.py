@@ -1,0 +1,4 @@
+class C: ...
+
+
+from ...nowhere import B

@@ -1,0 +1,13 @@
+__all__ = ["A", "_C"]
+
+
+class A: ...
+
+
+class B: ...
+
+
+class _C: ...
+
+
+class D: ...

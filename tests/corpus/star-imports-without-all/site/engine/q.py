@@ -1,0 +1,9 @@
+import sys
+
+from .r import Other
+
+
+class A: ...
+
+
+class _B: ...

@@ -1,0 +1,2 @@
+from engine.config.cache import CacheConfig
+from engine.config.model import ModelConfig

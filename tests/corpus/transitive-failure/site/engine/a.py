@@ -1,0 +1,4 @@
+from .b import B as A
+
+
+class Own: ...

@@ -1,0 +1,4 @@
+from .c import C
+
+
+class B: ...

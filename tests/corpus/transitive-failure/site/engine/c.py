@@ -1,0 +1,4 @@
+import absent.thing
+
+
+class C: ...

@@ -1,0 +1,6 @@
+try:
+    from other.a import A
+    from other.a import Gone
+except ImportError:
+    A = object
+    from other.a import B

@@ -1,0 +1,5 @@
+try:
+    from other import A
+    from absent import B
+except ImportError:
+    pass
