@@ -14,7 +14,7 @@ from mixprec_doctor.resolving.binding import bind
 from mixprec_doctor.resolving.layout import Layout, Usual
 from mixprec_doctor.resolving.registry import Registered, registered_classes
 from mixprec_doctor.resolving.shapes import config_named, direct_base, linear_methods_of
-from mixprec_doctor.resolving.symbols import find_definitions, find_elsewhere, scoped_paths, within
+from mixprec_doctor.resolving.symbols import find_definitions, find_elsewhere, module_of, scoped_paths, within
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
@@ -87,9 +87,11 @@ class RoleResolver:
     def _candidates(self, role: Role) -> Iterator[Candidate]:
         """Paths to try, in order; later ones are only looked at when the earlier have failed."""
         usual = self._layout.usual.get(role, Usual(names=(), modules=()))
-        for module in usual.modules:
-            for name in usual.names:
+        for name in usual.names:  # the best first: a lesser one counts where no better one is left, moved or not
+            for module in usual.modules:
                 yield f"{module}.{name}", self._exports.look_up(module, name)
+            if name != usual.names[-1]:
+                yield from self._imported(name)
         if role in CONFIG_ROLES:
             yield from self._registered(role)
         if role in LINEAR_METHOD_ROLES:
@@ -165,6 +167,15 @@ class RoleResolver:
                 ]
             for each in found:
                 yield f"{each.module}.{each.name}", each
+
+    def _imported(self, name: str) -> Iterator[Candidate]:
+        """What modules of the layout's scope know under a name, where it is defined in the engine proper."""
+        tree, plain = self._tree, name.encode()
+        for path in self._scoped if tree else ():
+            if tree and plain in (tree.read(path) or b""):
+                origin = self._exports.look_up(module_of(path)[0], name)
+                if isinstance(origin, Found) and origin.name == name and within(origin.module, self._layout.core):
+                    yield f"{origin.module}.{name}", origin
 
     def _by_name_returned(self, role: Role) -> Iterator[Candidate]:
         if self._tree is not None:
