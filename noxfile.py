@@ -6,10 +6,10 @@
 import nox
 
 from noxfiles.demo import demo
-from noxfiles.engines import engine
+from noxfiles.engines import engine, inspect
 from noxfiles.quality import lint, network, typecheck, unit
 
-__all__ = ["demo", "engine", "lint", "network", "typecheck", "unit"]
+__all__ = ["demo", "engine", "inspect", "lint", "network", "typecheck", "unit"]
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typecheck", "unit"]

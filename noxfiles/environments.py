@@ -1,12 +1,13 @@
 """Environments of engine cells: made once, used by every session that needs the cell, remade when the pins change.
 
-Packages are installed by uv, which takes 10 s where pip takes 150 (most of it compiling files nobody imports); torch by
-pip, because only pip knows where this machine keeps its CPU build (``find-links``, extra indexes).
+Packages are installed by uv, which takes 10 s where pip takes 150 (most of it compiling files nobody imports). Where a
+cell takes the machine's own build of torch, pip installs that: only pip knows where it is (``find-links``, extra
+indexes).
 """
 
 from __future__ import annotations
 
-__all__ = ["CACHE", "ROOT", "engine_python"]
+__all__ = ["CACHE", "ROOT", "cell_folder", "engine_python"]
 
 import hashlib
 import os
@@ -25,12 +26,12 @@ TEST_TOOLS = ("pytest>=8", "hypothesis>=6")
 
 
 def engine_python(session: nox.Session, cell: Cell) -> str:
-    """The interpreter of the cell's environment, with this checkout installed into it.
+    """The interpreter of the cell's environment, with this checkout installed into it where sessions run inside.
 
-    Made anew when the pins, this project's metadata or the interpreter differ from those it was made with. The pins
-    are complete, so nothing is resolved (``--no-deps``) and no build of another machine's kind is taken.
+    Made anew when what it is made from differs: the pins, the interpreter, and this project's metadata where it is
+    installed. The pins are complete, so nothing is resolved (``--no-deps``) and no other machine's build is taken.
     """
-    folder = ROOT / ".nox" / f"cell-{cell.name}"
+    folder = cell_folder(cell)
     python = folder / "bin" / "python"
     wanted = _digest(cell)
     made = folder / "mixprec-made-from"
@@ -41,16 +42,23 @@ def engine_python(session: nox.Session, cell: Cell) -> str:
     venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(folder)
     pip = (str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
     session.run(*pip, UV, external=True)
-    torch = next(line for line in cell.pins.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
-    session.log(f"installing {torch}")
-    session.run(*pip, "--no-deps", torch, external=True)
+    if cell.machine_torch:
+        torch = next(line for line in cell.pins.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+        session.log(f"installing {torch}")
+        session.run(*pip, "--no-deps", torch, external=True)
     uv = (str(folder / "bin" / "uv"), "pip", "install", "--no-progress", "--python", str(python))
     index = _index(session, python)
     session.run(*uv, "--no-deps", "-r", str(cell.pins), external=True, env=index)
-    session.run(*uv, *TEST_TOOLS, external=True, env=index)
-    session.run(*uv, "--no-deps", "-e", str(ROOT), external=True, env=index)
+    if cell.hosts_mixprec:
+        session.run(*uv, *TEST_TOOLS, external=True, env=index)
+        session.run(*uv, "--no-deps", "-e", str(ROOT), external=True, env=index)
     made.write_text(wanted, encoding="utf-8")
     return str(python)
+
+
+def cell_folder(cell: Cell) -> Path:
+    """Where the cell's environment stands, once it is made."""
+    return ROOT / ".nox" / f"cell-{cell.name}"
 
 
 def _index(session: nox.Session, python: Path) -> dict[str, str]:
@@ -64,5 +72,6 @@ def _index(session: nox.Session, python: Path) -> dict[str, str]:
 
 
 def _digest(cell: Cell) -> str:
-    parts = [cell.pins.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode()]
+    project = (ROOT / "pyproject.toml").read_bytes() if cell.hosts_mixprec else b""
+    parts = [cell.pins.read_bytes(), project, sys.version.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
