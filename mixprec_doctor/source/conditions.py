@@ -14,7 +14,7 @@ from mixprec_doctor.environment.engines import ENGINES
 from mixprec_doctor.source.expressions import Expressions
 from mixprec_doctor.source.module import Branch, Guard, ParsedModule, caught
 from mixprec_doctor.source.sources import Sources
-from mixprec_doctor.source.tree import module_files
+from mixprec_doctor.source.tree import has_extension, module_files
 from mixprec_doctor.source.truth import Truth, every, some
 
 _MISSING, _FAILED = "ModuleNotFoundError", "ImportError"
@@ -40,6 +40,15 @@ class Conditions:
         self._broken: dict[str, str | None] = {}  # modules, and the import without which they fail
         self._imports: dict[str, list[str]] = {}  # what such a module imports at its top level
         self._all_known = sources.has_module("no such package") is Truth.NO
+
+    def has_module(self, name: str) -> Truth:
+        """Whether a module is there; what lies below a compiled one is made by it, and not for us to deny."""
+        there = self._sources.has_module(name)
+        if there is Truth.NO and (tree := self._sources.tree(name.partition(".")[0])) is not None:
+            parts = name.split(".")
+            if any(has_extension(tree, ".".join(parts[:length])) for length in range(1, len(parts))):
+                return Truth.UNKNOWN
+        return there
 
     def judge(self, guard: Guard, parsed: ParsedModule) -> Truth:
         """Whether the branch runs."""
@@ -89,7 +98,7 @@ class Conditions:
             return self._broken_by(target or "", parsed)
         if isinstance(statement, ast.Import):
             for alias in statement.names:
-                if self._sources.has_module(alias.name) is Truth.NO:
+                if self.has_module(alias.name) is Truth.NO:
                     return f"no module named {alias.name}"
                 if broken := self._broken_by(alias.name, parsed):
                     return broken
@@ -132,7 +141,7 @@ class Conditions:
                 return _MISSING
             if isinstance(statement, ast.ImportFrom):
                 target = parsed.absolute(statement) or ""
-                missing = self._sources.has_module(target) is Truth.NO or self._broken_by(target, parsed)
+                missing = self.has_module(target) is Truth.NO or self._broken_by(target, parsed)
                 return _MISSING if target and missing else _FAILED
             return self._fault(_taken(statement), parsed)
         return None
@@ -167,7 +176,7 @@ class Conditions:
         return every((some(ways), self._succeeds(statement.finalbody, parsed)))
 
     def _module_there(self, module: str, parsed: ParsedModule) -> Truth:
-        there = self._sources.has_module(module)
+        there = self.has_module(module)
         return Truth.NO if there is Truth.YES and self._broken_by(module, parsed) else there
 
     def _broken_by(self, module: str, parsed: ParsedModule) -> str | None:
@@ -201,9 +210,9 @@ class Conditions:
         self._imports[module] = []
         for line in _IMPORT_LINE.finditer(text or b""):
             for name in self._named(line, module):
-                if self._sources.has_module(name) is Truth.YES:
+                if self.has_module(name) is Truth.YES:
                     self._imports[module].append(name)
-                elif self._sources.has_module(name) is Truth.NO and self._is_plain(line.start(), module):
+                elif self.has_module(name) is Truth.NO and self._is_plain(line.start(), module):
                     return f"no module named {self._shortest(name)}"
         return None
 
@@ -230,7 +239,7 @@ class Conditions:
         """The shortest part of a dotted name that is not there."""
         parts = module.split(".")
         names = (".".join(parts[:length]) for length in range(1, len(parts)))
-        return next((name for name in names if self._sources.has_module(name) is Truth.NO), module)
+        return next((name for name in names if self.has_module(name) is Truth.NO), module)
 
     def _from_succeeds(self, statement: ast.ImportFrom, parsed: ParsedModule) -> Truth:
         target = parsed.absolute(statement)
@@ -256,7 +265,7 @@ class Conditions:
             return Truth.YES  # compiled, a namespace folder, or the library: its names are not at hand
         dynamic = any(mark in text for mark in (b"import *", b"__getattr__", b"globals()", b"exec("))
         if re.search(rb"\b%s\b" % re.escape(name).encode(), text) is None and not dynamic:
-            return self._sources.has_module(f"{module}.{name}")
+            return self.has_module(f"{module}.{name}")
         top = module.partition(".")[0]
         if top != parsed.name.partition(".")[0] and top not in ENGINES:
             return Truth.YES

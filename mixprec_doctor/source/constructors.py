@@ -98,6 +98,8 @@ def _call_of(found: Found, exports: Exports) -> _Call:
         return _Call(parameters=_signature(found.node, parsed, bound=False))
     if isinstance(found.value, ast.Lambda):
         return _Call(parameters=_signature(found.value, parsed, bound=False))
+    if isinstance(found.value, ast.Attribute):
+        return _Call(parameters=_of_attribute(found.value, parsed, exports))
     if isinstance(found.value, ast.Call):
         return _made_by(found.value, found, parsed, exports)
     if isinstance(found.node, ast.ClassDef):
@@ -125,6 +127,23 @@ def _made_by(call: ast.Call, found: Found, parsed: ParsedModule, exports: Export
         if isinstance(inner, Found) and isinstance(inner.node, ast.ClassDef) and home is not None:
             return _Call(parameters=fields_of(base_classes(inner.node, home, exports), exports, maker))
     return _Call(doubt=f"{name} is made by {parsed.text(call.func)} on line {call.lineno}")
+
+
+def _of_attribute(node: ast.Attribute, parsed: ParsedModule, exports: Exports) -> tuple[Parameter, ...]:
+    """The parameters of a method of a class, or of an object that the module makes from one."""
+    owner = resolve_expression(node.value, parsed, exports)
+    is_object = isinstance(owner, Found) and isinstance(owner.value, ast.Call)
+    if isinstance(owner, Found) and isinstance(owner.value, ast.Call):
+        maker = exports.sources.module(owner.module)
+        owner = resolve_expression(owner.value.func, maker, exports) if maker else None
+    home = exports.sources.module(owner.module) if isinstance(owner, Found) else None
+    if home is None or not isinstance(owner, Found) or not isinstance(owner.node, ast.ClassDef):
+        return ()
+    for each, place in base_classes(owner.node, home, exports):
+        if (method := find_method(each, node.attr)) is not None:
+            is_class_method = any(last_name(decorator) == "classmethod" for decorator in method.decorator_list)
+            return _signature(method, place, bound=is_object or is_class_method)
+    return ()
 
 
 def _struct(call: ast.Call, found: Found, parsed: ParsedModule, exports: Exports) -> tuple[Parameter, ...]:

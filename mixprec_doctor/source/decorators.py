@@ -91,37 +91,43 @@ def keeps_signature(decorator: ast.expr, parsed: ParsedModule, exports: Exports)
     found = resolve_expression(callee, parsed, exports)
     if isinstance(found, Found) and isinstance(found.node, ast.FunctionDef):
         home = exports.sources.module(found.module)
-        return home is not None and _gives_back(home.whole(found.node))
+        return home is not None and _gives_back(home.whole(found.node), home)
     if isinstance(callee, ast.Attribute):  # a method of a class that registers others
         owner = resolve_expression(callee.value, parsed, exports)
         home = exports.sources.module(owner.module) if isinstance(owner, Found) else None
         if isinstance(owner, Found) and isinstance(owner.node, ast.ClassDef) and home is not None:
             method = find_method(owner.node, callee.attr)
-            return method is not None and _gives_back(home.whole(method))
+            return method is not None and _gives_back(home.whole(method), home)
     return False
 
 
-def _gives_back(function: ast.FunctionDef) -> bool:
+def _gives_back(function: ast.FunctionDef, home: ParsedModule, depth: int = 0) -> bool:
     """Whether every return gives a parameter back, or a function that wraps one."""
     given = {each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
     inner = {
         each.name: each for each in ast.walk(function) if isinstance(each, ast.FunctionDef) and each is not function
     }
     returned = list(_returned(function.body))
-    return bool(returned) and all(_is_given(value, given, inner) for value in returned)
+    return bool(returned) and all(_is_given(value, given, inner, home, depth) for value in returned)
 
 
-def _is_given(value: ast.expr | None, given: set[str], inner: dict[str, ast.FunctionDef]) -> bool:
+def _is_given(
+    value: ast.expr | None, given: set[str], inner: dict[str, ast.FunctionDef], home: ParsedModule, depth: int
+) -> bool:
     if isinstance(value, ast.IfExp):
-        return _is_given(value.body, given, inner) and _is_given(value.orelse, given, inner)
+        return all(_is_given(each, given, inner, home, depth) for each in (value.body, value.orelse))
     if isinstance(value, ast.Name):
         nested = inner.get(value.id)
         if nested is None:
             return value.id in given
-        return any(last_name(each) == "wraps" for each in nested.decorator_list) or _gives_back(nested)
+        return any(last_name(each) == "wraps" for each in nested.decorator_list) or _gives_back(nested, home, depth)
     if isinstance(value, ast.Call):
         nested = inner.get(last_name(value.func))
-        return last_name(value.func) in _TRANSPARENT or (nested is not None and _gives_back(nested))
+        if nested is None and isinstance(value.func, ast.Name) and depth < _DEEPEST:
+            bound = [each.statement for each in home.by_name.get(value.func.id, ())]
+            nested = next((home.whole(each) for each in reversed(bound) if isinstance(each, ast.FunctionDef)), None)
+            depth += 1
+        return last_name(value.func) in _TRANSPARENT or (nested is not None and _gives_back(nested, home, depth))
     return False
 
 

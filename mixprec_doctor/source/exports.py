@@ -114,7 +114,7 @@ class Exports:
             return replaced
         bound = self._bound(parsed, name)
         below = f"{module}.{name}"
-        there = parsed.is_package and self.sources.has_module(below) is Truth.YES
+        there = parsed.is_package and self.conditions.has_module(below) is Truth.YES
         if there and (bound is None or isinstance(bound, Unbound) or self._submodule_comes_last(parsed, name)):
             return Found(module=below, name="", node=None, how=How.DEFINITION, chain=(module,))
         if bound is not None and not isinstance(bound, Unbound):
@@ -134,7 +134,7 @@ class Exports:
         bound = self._bound(parsed, name)
         if (bound is None or isinstance(bound, Unbound)) and parsed.is_package:
             below = f"{module}.{name}"
-            if self.sources.has_module(below) is Truth.YES and self._imports_of(parsed, below):
+            if self.conditions.has_module(below) is Truth.YES and self._imports_of(parsed, below):
                 return Found(module=below, name="", node=None, chain=(module,))
         return bound or Unbound(fault=f"{module} has no {name}")
 
@@ -180,13 +180,13 @@ class Exports:
         """A module without parsable source: missing, compiled, a namespace folder, or not at hand."""
         if module in self.sources.faults:
             return Unbound(fault=f"{module} cannot be parsed: {self.sources.faults[module]}")
-        there = self.sources.has_module(module)
+        there = self.conditions.has_module(module)
         if there is Truth.NO:
             return Unbound(fault=self._no_module(module))
         inner = f"{module}.{name}"
-        if self.sources.tree(module.partition(".")[0]) and self.sources.has_module(inner) is Truth.YES:
+        if self.sources.tree(module.partition(".")[0]) and self.conditions.has_module(inner) is Truth.YES:
             return Found(module=inner, name="", node=None, chain=(module,))
-        if self._is_namespace(module):
+        if there is Truth.YES and self._is_namespace(module):
             return Unbound(fault=f"{module} is a folder without {name}")
         condition = None if there is Truth.YES else f"{module} can be imported"
         return Outside(module=module, name=name, condition=condition, chain=(module,))
@@ -202,7 +202,7 @@ class Exports:
         parts = module.split(".")
         for length in range(1, len(parts) + 1):
             part = ".".join(parts[:length])
-            if self.sources.has_module(part) is Truth.NO:
+            if self.conditions.has_module(part) is Truth.NO:
                 return f"no module named {part}"
         return f"no module named {module}"
 
@@ -289,7 +289,7 @@ class Exports:
         return self._passed(self.look_up(target, binding.alias.name), parsed)
 
     def _submodule(self, package: str, name: str) -> Origin:
-        if self.sources.has_module(f"{package}.{name}") is Truth.YES:
+        if self.conditions.has_module(f"{package}.{name}") is Truth.YES:
             return Found(module=f"{package}.{name}", name="", node=None)
         return Unbound(fault=f"no module named {package}.{name}")
 
@@ -344,7 +344,7 @@ class Exports:
     def _plain_import(self, binding: Binding, parsed: ParsedModule) -> Origin:
         assert binding.alias is not None  # noqa: S101  imports always have one
         wanted = binding.alias.name
-        there = self.sources.has_module(wanted)
+        there = self.conditions.has_module(wanted)
         if there is Truth.NO:
             return Unbound(fault=self._no_module(wanted))
         bound = wanted if binding.alias.asname else wanted.partition(".")[0]
@@ -387,7 +387,7 @@ class Exports:
         module, name = target
         if name:
             return self.look_up(module, name)
-        if self.sources.has_module(module) is Truth.NO:
+        if self.conditions.has_module(module) is Truth.NO:
             return Unbound(fault=self._no_module(module))
         return Found(module=module, name="", node=None)
 

@@ -157,7 +157,10 @@ class LazyNames:
             if not words or not all(isinstance(word, str) for word in words):
                 continue
             module, colon, inner = str(words[0]).partition(":")
-            if (place := self._place(module, parsed)) is not None:
+            place = self._place(module, parsed)
+            if len(words) == 1 and module.isidentifier() and self._sources.has_module(place or "") is Truth.NO:
+                continue  # a word, but no module
+            if place is not None:
                 return place, inner if colon else str(words[1]) if len(words) > 1 else name
         return None
 
@@ -242,6 +245,16 @@ class _Returns:
             return node.value
         if isinstance(node, ast.Name):
             return {self._asked: self._name, "__name__": self._parsed.name}.get(node.id)
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and self._text(node.slice) == self._name
+        ):
+            tables = [each.value for each in self._parsed.by_name.get(node.value.id, ())]
+            dicts = [table for table in tables if isinstance(table, ast.Dict)]
+            pairs = [pair for table in dicts for pair in zip(table.keys, table.values, strict=True)]
+            found = [each for key, each in pairs if getattr(key, "value", None) == self._name]
+            return self._text(found[-1]) if found and isinstance(found[-1], ast.Constant) else None
         if isinstance(node, ast.FormattedValue):
             return self._text(node.value)
         if isinstance(node, ast.JoinedStr):

@@ -1,0 +1,1 @@
+from engine.platforms import current_platform

@@ -1,0 +1,4 @@
+"""Moved."""
+
+from engine.new import *  # noqa: F403
+from engine.new import _private

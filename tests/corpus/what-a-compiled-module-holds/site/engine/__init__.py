@@ -1,0 +1,7 @@
+try:
+    from engine._c.other import g
+
+    OK = True
+except ImportError:
+    OK = False
+from engine._c.ops import f
