@@ -38,7 +38,6 @@ class Layout:
     engine: str
     core: tuple[str, ...]  # the serving engine proper; homonyms elsewhere in the package are not it
     scope: tuple[str, ...]  # modules, and packages with all below them, that hold what mixprec is about
-    apart: tuple[str, ...] = ()  # other engines in the same package, with classes of the same names
     registries: tuple[str, ...]  # modules that map a method's name to its config class
     usual: Mapping[Role, Usual]
     absent: Mapping[Role, str] = field(default_factory=dict)  # roles the engine has no counterpart of
@@ -154,7 +153,6 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         engine="sglang",
         core=("sglang.srt",),
-        apart=("sglang.multimodal_gen",),
         scope=(
             _SGLANG_QUANT,
             f"{_SGLANG_LAYERS}.linear",

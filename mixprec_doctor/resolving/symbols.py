@@ -52,7 +52,7 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str, *, thorough: bo
             for module, found in sorted(defined.items())
         ),
         importable=tuple(importable[module] for module in sorted(importable)),
-        nearest=() if defined or importable else _nearest(exports, tree, symbol, layout, scoped, thorough=thorough),
+        nearest=() if defined or importable else nearest_names(tree, symbol, scoped),
     )
 
 
@@ -71,12 +71,11 @@ def find_definitions(exports: Exports, tree: Tree, symbol: str, paths: Iterable[
 
 
 def find_elsewhere(exports: Exports, tree: Tree, symbol: str, layout: Layout) -> list[Found]:
-    """Definitions anywhere in the package: those of the serving engine proper, else any but another engine's."""
+    """Definitions anywhere in the package: those of the serving engine proper, else any."""
     paths = tree.walk(tree.package)
     tree.prefetch(paths)
     found = list(find_definitions(exports, tree, symbol, paths))
-    inside = [each for each in found if within(each.module, layout.core)]
-    return inside or [each for each in found if not within(each.module, layout.apart)]
+    return [each for each in found if within(each.module, layout.core)] or found
 
 
 def scoped_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
@@ -96,15 +95,6 @@ def package_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
         for path in tree.walk(tree.package)
         if path.endswith("/__init__.py") and (path.count("/") < 2 or within(module_of(path)[0], layout.core))
     )
-
-
-def _nearest(
-    exports: Exports, tree: Tree, symbol: str, layout: Layout, scoped: Sequence[str], *, thorough: bool
-) -> tuple[str, ...]:
-    """A namesake in another engine of the package, then names that are alike."""
-    paths = [path for root in layout.apart for path in tree.walk(root.replace(".", "/"))] if thorough else []
-    namesakes = [f"{found.module}.{found.name}" for found in find_definitions(exports, tree, symbol, paths)]
-    return (*namesakes, *nearest_names(tree, symbol, scoped))
 
 
 def nearest_names(tree: Tree, symbol: str, paths: Iterable[str], count: int = 3) -> tuple[str, ...]:

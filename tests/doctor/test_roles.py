@@ -148,13 +148,3 @@ def _renamed(text: str) -> str:
     for name in ("GPTQConfig", "GPTQLinearMethod"):
         text = text.replace(name, f"Auto{name}")
     return text.replace("quantization.gptq import", "quantization.auto_gptq import")
-
-
-def test_another_engine_in_the_package_lends_no_names(fake: FakeEnvironment) -> None:
-    elsewhere = "sglang/multimodal_gen/runtime/layers/linear.py"
-    fake.install("sglang", files={**SGLANG, elsewhere: "class OnlyThere: ...\nclass LinearBase: ...\n"})
-    source = fake.engine("sglang")
-    assert [each.module for each in source.symbol("LinearBase").defined] == ["sglang.srt.layers.linear"]
-    namesake = source.symbol("OnlyThere")
-    assert (namesake.defined, namesake.importable) == ((), ())
-    assert namesake.nearest[0] == "sglang.multimodal_gen.runtime.layers.linear.OnlyThere"
