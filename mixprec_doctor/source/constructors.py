@@ -214,9 +214,10 @@ def _constructor(node: ast.ClassDef, parsed: ParsedModule, exports: Exports) -> 
             fields = tuple_fields(base, home) if isinstance(base, ast.Call) else None
             if fields is not None:
                 return _Call(parameters=fields, doubt=doubt)
-        if "Protocol" in base_names(each) or any(map(_is_builtin_fault, unread_bases(each, home, exports))):
+        if "Protocol" in base_names(each):
             return _Call(parameters=_ANYTHING, doubt=doubt)
-    return _Call(doubt=doubt)
+    unread = (base for each, home in lineage for base in unread_bases(each, home, exports))
+    return _Call(parameters=_ANYTHING if any(map(_is_builtin_fault, unread)) else (), doubt=doubt)
 
 
 def _named_init(node: ast.ClassDef, parsed: ParsedModule, exports: Exports) -> tuple[Function, ParsedModule] | None:
