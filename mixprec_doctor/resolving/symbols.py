@@ -21,8 +21,8 @@ _DECLARED = re.compile(rb"(?m)^(?:class|(?:async )?def) ([A-Za-z_]\w*)")
 def search_symbol(exports: Exports, layout: Layout, symbol: str, *, thorough: bool = True) -> SymbolResolution:
     """Where a symbol is defined and importable.
 
-    Looked for among the layout's scope and every ``__init__``, and where these import it from; when they know
-    no such name, a thorough search goes through the whole package.
+    Looked for among the layout's scope and the engine's ``__init__`` files, and where these import it from; when
+    they know no such name, in their namesakes all over the package, or in a thorough search in all of it.
     """
     tree = exports.sources.tree(layout.engine)
     if tree is None or not symbol.isidentifier():
@@ -41,8 +41,9 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str, *, thorough: bo
             (imported if module in inside else reexported).setdefault(origin.module, origin)
     if not defined:  # it has moved out of the usual places, from where its users import it now
         defined = imported or reexported
-    if not defined and not importable and thorough:
-        defined = {found.module: found for found in find_elsewhere(exports, tree, symbol, layout)}
+    if not defined and not importable:
+        further = tree.walk(tree.package) if thorough else namesake_paths(tree, layout)
+        defined = {found.module: found for found in find_elsewhere(exports, tree, symbol, layout, further)}
     for module in defined:
         importable.setdefault(module, Importable(module=module, how=How.DEFINITION))
     return SymbolResolution(
@@ -70,9 +71,11 @@ def find_definitions(exports: Exports, tree: Tree, symbol: str, paths: Iterable[
             yield found
 
 
-def find_elsewhere(exports: Exports, tree: Tree, symbol: str, layout: Layout) -> list[Found]:
-    """Definitions anywhere in the package: those of the serving engine proper, else any."""
-    paths = tree.walk(tree.package)
+def find_elsewhere(
+    exports: Exports, tree: Tree, symbol: str, layout: Layout, paths: Sequence[str] | None = None
+) -> list[Found]:
+    """Definitions anywhere in the package, or in some files: those of the serving engine proper, else any."""
+    paths = tree.walk(tree.package) if paths is None else paths
     tree.prefetch(paths)
     found = list(find_definitions(exports, tree, symbol, paths))
     return [each for each in found if within(each.module, layout.core)] or found
@@ -86,6 +89,16 @@ def scoped_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
         paths |= dict.fromkeys([f"{folder}.py"] if tree.has(f"{folder}.py") else [])
         paths |= dict.fromkeys(tree.walk(folder) if tree.has(folder) else [])
     return tuple(sorted(paths))
+
+
+def namesake_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:
+    """Every ``__init__``, and what is called like a part of the layout's scope, wherever in the package it lies."""
+    parts = {root.rpartition(".")[2] for root in layout.scope}
+    return tuple(
+        path
+        for path in tree.walk(tree.package)
+        if path.endswith("/__init__.py") or not parts.isdisjoint(path.removesuffix(".py").split("/")[1:])
+    )
 
 
 def package_paths(tree: Tree, layout: Layout) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ import pytest
 
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, LINEAR_METHOD_ROLES, Role
+from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, UnknownEngine, find_layout
+from mixprec_doctor.source import Sources
 from tests.doctor.conftest import FakeEnvironment
 from tests.doctor.engines import SGLANG, VLLM
 
@@ -148,3 +150,23 @@ def _renamed(text: str) -> str:
     for name in ("GPTQConfig", "GPTQLinearMethod"):
         text = text.replace(name, f"Auto{name}")
     return text.replace("quantization.gptq import", "quantization.auto_gptq import")
+
+
+def test_a_namesake_in_another_engine_of_the_package_never_stands_for_the_engines_own(fake: FakeEnvironment) -> None:
+    elsewhere = "sglang/multimodal_gen/runtime/layers/quantization/__init__.py"
+    files = {**SGLANG, elsewhere: "class Fp8Config: ...\nclass OnlyThere: ...\n"}
+    fake.install("sglang", files=files)
+    source = fake.engine("sglang")
+    assert [each.module for each in source.symbol("Fp8Config").defined] == ["sglang.srt.layers.quantization.fp8"]
+    assert source.role(Role.FP8_CONFIG).module == "sglang.srt.layers.quantization.fp8"
+    there = ["sglang.multimodal_gen.runtime.layers.quantization"]
+    assert [each.module for each in source.symbol("OnlyThere").defined] == there
+    lazily = EngineSource(Sources.of_folder(fake.site), find_layout("sglang"), thorough=False)
+    assert [each.module for each in lazily.symbol("OnlyThere").defined] == there
+
+
+def test_only_a_thorough_search_reads_all_of_a_package(fake: FakeEnvironment) -> None:
+    fake.install("sglang", files={**SGLANG, "sglang/srt/utils/odd_corner.py": "class Corner: ...\n"})
+    for thorough, found in ((True, ["sglang.srt.utils.odd_corner"]), (False, [])):
+        source = EngineSource(Sources.of_folder(fake.site), find_layout("sglang"), thorough=thorough)
+        assert [each.module for each in source.symbol("Corner").defined] == found
