@@ -96,6 +96,8 @@ def resolve(
     check_target(python, site_packages)
     if requirements and (python or site_packages):
         raise click.UsageError("a REQUIREMENT is read by itself; --python and --site-packages name an environment")
+    if folder := next((each for each in requirements if Path(each).is_dir()), None):
+        raise click.UsageError(f"{folder} is a folder, no release: give it with --site-packages")
     if roles and symbols:
         raise click.UsageError("--role and --symbol ask two different questions; give one")
     wanted = _roles(roles)

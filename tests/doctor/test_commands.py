@@ -56,6 +56,7 @@ def test_doctor_writes_json_to_a_file(
     (["resolve", "--role", "nonsense"], "fp8.config"),
     (["resolve", "vllm==0.10", "--python", "python3"], "is read by itself"),
     (["resolve", "vllm = 0.10"], "vllm = 0.10"),
+    (["resolve", "."], "--site-packages"),
     (["resolve", "--role", "fp8.config", "--symbol", "A"], "give one"),
 ])  # fmt: skip
 def test_misuse_is_said_and_exits_with_two(
