@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["ANYTHING", "MADE", "LazyNames", "Target", "lazy_object"]
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
@@ -48,7 +49,8 @@ class LazyNames:
         if not isinstance(value, ast.Call) or "lazy" not in dotted(value.func).lower():
             return MADE
         tables = [each for each in self._tables([value], parsed) if isinstance(each, ast.Dict)]
-        return self._by_tables([value], parsed, name) if tables else MADE
+        found = self._by_tables([value], parsed, name) if tables else MADE
+        return found or (None if _is_written_out(value, parsed) else MADE)
 
     def _made_by_call(self, parsed: ParsedModule, name: str) -> Answer:
         """A ``__getattr__`` that some function makes: no table, no knowledge, if the name is in the text at all."""
@@ -157,10 +159,12 @@ class LazyNames:
             if not words or not all(isinstance(word, str) for word in words):
                 continue
             module, colon, inner = str(words[0]).partition(":")
+            if len(words) > 1 and str(words[1]).startswith("."):  # ("package", ".module")
+                module, words = (module + str(words[1])).rstrip("."), words[:1]
             place = self._place(module, parsed)
             if len(words) == 1 and module.isidentifier() and self._sources.has_module(place or "") is Truth.NO:
                 continue  # a word, but no module
-            if place is not None:
+            if place is not None and (len(words) == 1 or str(words[1]).isidentifier()):
                 return place, inner if colon else str(words[1]) if len(words) > 1 else name
         return None
 
@@ -288,6 +292,14 @@ def _strings(node: ast.AST) -> set[object]:
     elif isinstance(node, ast.Call) and len(node.args) == 1:
         return _strings(node.args[0])
     return {each.value for each in parts if isinstance(each, ast.Constant)}
+
+
+def _is_written_out(call: ast.Call, parsed: ParsedModule) -> bool:
+    """Whether every table that a call is given stands in the source as it is, and grows by plain entries only."""
+    names = {each.id for each in (*call.args, *(word.value for word in call.keywords)) if isinstance(each, ast.Name)}
+    tables = [each for name in names for each in parsed.by_name.get(name, ())]
+    grows = any(re.search(rb"\b%s\.(?:update|setdefault)\(" % name.encode(), parsed.source) for name in names)
+    return not grows and all(isinstance(each.value, ast.Dict) for each in tables if each.name != "__name__")
 
 
 def _only_raises(node: ast.AST) -> bool:
