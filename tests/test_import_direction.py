@@ -103,4 +103,6 @@ def test_help_imports_nothing_heavy(main: str) -> None:
 @pytest.mark.parametrize("package", ["mixprec_doctor", "mixprec_runtime"])
 def test_importing_a_package_imports_nothing_of_others(package: str) -> None:
     loaded = modules_after(f"import {package}")
-    assert not loaded & (HEAVY | {"click", "rich", "yaml", "pydantic", "packaging", "requests", "safetensors", "sqlite3"})
+    assert not loaded & (
+        HEAVY | {"click", "rich", "yaml", "pydantic", "packaging", "requests", "safetensors", "sqlite3"}
+    )
