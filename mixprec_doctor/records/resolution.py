@@ -138,6 +138,7 @@ class Resolution:
     module: str | None = None
     name: str | None = None
     parameters: tuple[Parameter, ...] = ()
+    doubt: str | None = None  # why the parameters may not be the whole truth
     how: How | None = None
     condition: str | None = None  # source text of what the import depends on
     binding: Binding | None = None
@@ -163,6 +164,7 @@ class Resolution:
             "import": self.import_line,
             "defined_in": self.defined_in,
             "parameters": [parameter.to_json() for parameter in self.parameters],
+            "doubt": self.doubt,
             "how": self.how.value if self.how else None,
             "condition": self.condition,
             "binding": self.binding.to_json() if self.binding else None,
@@ -182,6 +184,7 @@ class Resolution:
             module=raw["module"],
             name=raw["name"],
             parameters=tuple(Parameter.from_json(each) for each in raw["parameters"]),
+            doubt=raw.get("doubt"),
             how=How(raw["how"]) if raw["how"] else None,
             condition=raw["condition"],
             binding=Binding.from_json(raw["binding"]) if raw["binding"] else None,
@@ -199,15 +202,21 @@ class Definition:
 
     module: str
     parameters: tuple[Parameter, ...] = ()
+    doubt: str | None = None  # why the parameters may not be the whole truth
 
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.resolve/1`` document."""
-        return {"module": self.module, "parameters": [parameter.to_json() for parameter in self.parameters]}
+        return {
+            "module": self.module,
+            "parameters": [parameter.to_json() for parameter in self.parameters],
+            "doubt": self.doubt,
+        }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Definition:
         """The record that ``to_json`` wrote."""
-        return cls(module=raw["module"], parameters=tuple(map(Parameter.from_json, raw["parameters"])))
+        parameters = tuple(map(Parameter.from_json, raw["parameters"]))
+        return cls(module=raw["module"], parameters=parameters, doubt=raw.get("doubt"))
 
 
 @dataclass(frozen=True, kw_only=True)

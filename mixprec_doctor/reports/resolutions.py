@@ -61,7 +61,7 @@ def _role(role: Resolution, page: Page) -> Iterator[str]:
     if role.since:
         yield f"    the same since {role.since}"
     if role.status is Status.FOUND:
-        yield from _signature(role.name or "", role.parameters, page)
+        yield from _signature(role.name or "", role.parameters, role.doubt, page)
     if role.binding:
         door = f"{role.name}.from_config" if role.binding.via == "from_config" else role.name
         call = ", ".join(f"{key}=<{meaning}>" for key, meaning in role.binding.kwargs.items())
@@ -79,7 +79,7 @@ def _symbol(symbol: SymbolResolution, package: str, page: Page) -> Iterator[str]
     yield f"{mark} {page.paint(symbol.symbol, 'bold')}{'' if there else f': not in this {package}'}"
     for definition in symbol.defined:
         yield f"    defined in {definition.module}"
-        yield from _signature(symbol.symbol, definition.parameters, page)
+        yield from _signature(symbol.symbol, definition.parameters, definition.doubt, page)
     for place in symbol.importable:
         if place.how is How.DEFINITION:
             continue
@@ -89,5 +89,7 @@ def _symbol(symbol: SymbolResolution, package: str, page: Page) -> Iterator[str]
         yield from page.wrap(f"nearest: {', '.join(symbol.nearest)}", indent=6, first=4)
 
 
-def _signature(name: str, parameters: Sequence[Parameter], page: Page) -> Iterator[str]:
+def _signature(name: str, parameters: Sequence[Parameter], doubt: str | None, page: Page) -> Iterator[str]:
     yield from page.wrap(signature(name, parameters), indent=8, first=4)
+    if doubt:
+        yield from page.wrap(f"as far as can be read: {doubt}", indent=6, first=4)

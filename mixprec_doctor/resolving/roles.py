@@ -15,7 +15,7 @@ from mixprec_doctor.resolving.layout import Layout, Usual
 from mixprec_doctor.resolving.registry import Registered, registered_classes
 from mixprec_doctor.resolving.shapes import config_named, direct_base, linear_methods_of
 from mixprec_doctor.resolving.symbols import find_definitions, find_elsewhere, module_of, scoped_paths, within
-from mixprec_doctor.source.constructors import parameters_of
+from mixprec_doctor.source.constructors import doubt_about, parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Outside, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
 
@@ -212,6 +212,7 @@ class RoleResolver:
             module=found.module,
             name=found.name,
             parameters=parameters,
+            doubt=doubt_about(found, self._exports) if role not in _VALUES else None,
             how=How.CONDITIONAL if condition else How.DEFINITION,
             condition=condition,
             binding=bind(role, found, parameters, self._exports),

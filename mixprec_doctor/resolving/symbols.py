@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mixprec_doctor.records.resolution import Definition, How, Importable, SymbolResolution
 from mixprec_doctor.resolving.layout import Layout
-from mixprec_doctor.source.constructors import parameters_of
+from mixprec_doctor.source.constructors import doubt_about, parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Origin, Standin, Unbound
 from mixprec_doctor.source.tree import Tree
 
@@ -49,7 +49,7 @@ def search_symbol(exports: Exports, layout: Layout, symbol: str, *, thorough: bo
     return SymbolResolution(
         symbol=symbol,
         defined=tuple(
-            Definition(module=module, parameters=parameters_of(found, exports))
+            Definition(module=module, parameters=parameters_of(found, exports), doubt=doubt_about(found, exports))
             for module, found in sorted(defined.items())
         ),
         importable=tuple(importable[module] for module in sorted(importable)),

@@ -103,7 +103,7 @@ def test_resolve_symbols_as_the_document_of_the_contract(
     document = json.loads(capsys.readouterr().out)
     assert (document["schema"], document["package"], document["version"]) == ("mixprec.resolve/1", "vllm", "0.32.0")
     load_config, gone = document["symbols"]
-    assert load_config["defined"] == [{"module": "vllm.config.load", "parameters": []}]
+    assert load_config["defined"] == [{"module": "vllm.config.load", "parameters": [], "doubt": None}]
     assert {each["module"]: each["how"] for each in load_config["importable"]} == {
         "vllm.config": "reexport",
         "vllm.config.load": "definition",
