@@ -92,19 +92,22 @@ class CommandFailed(RuntimeError):
 
 
 def measure(comparison: Comparison) -> Figures:
-    """Run both in turn, so that a busy machine is busy for both. The first run of each that is not cold is left out."""
+    """Run both in turn, so that a busy machine is busy for both.
+
+    A first run of each is left out: it fills the cache, and leaves bytecode as an installation has it. What is measured
+    once only goes without.
+    """
     before = os.getloadavg()[0]
     ours: list[Sample] = []
     peer: list[Sample] = []
-    with tempfile.TemporaryDirectory() as kept:
+    with tempfile.TemporaryDirectory() as folder:
         pairs = [(each, found) for each, found in ((comparison.ours, ours), (comparison.peer, peer)) if each]
-        for command, _ in pairs:
-            if not command.cold:
-                _run(command, Path(kept))
+        if comparison.repeats > 1:
+            for command, _ in pairs:
+                _run(command, Path(folder))
         for _ in range(comparison.repeats):
             for command, found in pairs:
-                with tempfile.TemporaryDirectory() as empty:
-                    found.append(_run(command, Path(empty if command.cold else kept)))
+                found.append(_run(command, Path(folder)))
     return Figures(
         title=comparison.title,
         peer_title=comparison.peer_title,
@@ -114,10 +117,16 @@ def measure(comparison: Comparison) -> Figures:
     )
 
 
-def _run(command: Command, cache: Path) -> Sample:
-    environment = {**os.environ, "MIXPREC_CACHE": str(cache), **command.environment}
-    with tempfile.TemporaryDirectory() as folder:
-        answer, said = Path(folder, "answer.json"), Path(folder, "said.txt")
+def _run(command: Command, folder: Path) -> Sample:
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {
+            **os.environ,
+            "MIXPREC_CACHE": empty if command.cold else str(folder / "cache"),
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),  # none is written into a checkout
+            **command.environment,
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        answer, said = folder / "answer.json", folder / "said.txt"
         with said.open("wb") as stream:
             words = (sys.executable, "-I", "-S", str(LAUNCHER), str(answer), *command.words)
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=stream, env=environment)
