@@ -56,4 +56,7 @@ def _copy(tree: Tree | None, layout: Layout, folder: Path) -> Subtree:
         size += len(source)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(source)
+    for path in paths:  # the peer sees no packages below a folder without one
+        for parent in list(Path(path).parents)[:-1]:
+            (folder / parent / "__init__.py").touch()
     return Subtree(folder=folder, package=layout.engine, files=len(paths), size=size)
