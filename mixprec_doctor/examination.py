@@ -20,6 +20,7 @@ from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.usercode import read_code
 
 
 def examine(
@@ -27,6 +28,7 @@ def examine(
     python: str | os.PathLike[str] | None = None,
     site_packages: str | os.PathLike[str] | None = None,
     engine: str | None = None,
+    code: str | None = None,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     machine: Machine | None = None,
@@ -34,8 +36,9 @@ def examine(
     """Examine an environment statically: nothing of it is imported, nothing is installed into it.
 
     Without ``python`` or ``site_packages`` it is the running interpreter's own. ``engine`` limits the
-    examination to one engine; ``select`` and ``ignore`` name findings by code or by the beginning of one;
-    ``machine`` stands for another machine than the one that runs this.
+    examination to one engine; ``code`` asks what would happen to some lines of Python there (``@file`` reads them
+    from a file), and what explains a failure of them comes first; ``select`` and ``ignore`` name findings by code
+    or by the beginning of one; ``machine`` stands for another machine than the one that runs this.
     """
     started = time.perf_counter()
     checks = select_checks(select=select, ignore=ignore)
@@ -53,6 +56,7 @@ def examine(
         engines=engines,
         roles=roles,
         wanted=engine,
+        code=read_code(code, environment, Sources.of_environment(environment)) if code is not None else None,
     )
     findings = run_checks(patient, checks)
     return Report(

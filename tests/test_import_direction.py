@@ -20,12 +20,13 @@ HEAVY_PLACES = (
 )  # fmt: skip
 # Layers of the doctor, lowest first; a module imports from its own layer and from those below.
 LAYERS = (
-    ("cache", "errors", "version"),
+    ("cache", "errors", "parallel", "version"),
     ("records",),
     ("environment", "machine"),
     ("source",),
     ("index",),
     ("resolving",),
+    ("usercode",),
     ("checks",),
     ("api", "construction", "examination", "matrix"),
     ("reports",),

@@ -17,6 +17,10 @@ from collections.abc import Iterable, Sequence
 
 from mixprec_doctor.checks import (
     broken_engine,
+    code_calls,
+    code_imports,
+    code_needs,
+    code_placeholders,
     companion_versions,
     cuda_companions,
     duplicate_metadata,
@@ -75,7 +79,11 @@ CHECKS: tuple[Check, ...] = register(
     plugin_absent.CHECK,
     missing_roles.CHECK,
     placeholder_roles.CHECK,
+    code_imports.CHECK,
+    code_needs.CHECK,
+    code_placeholders.CHECK,
     unfilled_arguments.CHECK,
+    code_calls.CHECK,
     cuda_companions.CHECK,
     companion_versions.CHECK,
     other_python.CHECK,
@@ -103,9 +111,11 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
 
 
 def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
-    """Findings of the checks, gravest first, otherwise in the order of the checks."""
-    found = [finding for check in checks for finding in check.find(patient)]
-    return tuple(sorted(found, key=lambda finding: _GRAVEST_FIRST.index(finding.severity)))
+    """Findings of the checks, gravest first, those about the code that was asked about before others of their
+    severity, otherwise in the order of the checks."""
+    found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
+    found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0]))
+    return tuple(finding for _, finding in found)
 
 
 def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:

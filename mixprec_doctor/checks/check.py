@@ -12,6 +12,7 @@ from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.usercode.code import UserCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Patient:
     engines: tuple[InstalledEngine, ...] = ()
     roles: Mapping[str, tuple[Resolution, ...]] = field(default_factory=dict)  # by engine
     wanted: str | None = None  # the engine that the user asked about
+    code: UserCode | None = None  # the lines that the user asked about
 
     def engine(self, name: str) -> InstalledEngine | None:
         """The engine of that name, if it is there."""
@@ -34,3 +36,4 @@ class Check(Explanation):
     """One known fault. The texts are shown by `mixprec explain` and make docs/reference/findings.md."""
 
     find: Callable[[Patient], Iterable[Finding]]
+    about_code: bool = False  # whether it looks at the lines that the user asked about

@@ -24,7 +24,9 @@ def _find(patient: Patient) -> Iterator[Finding]:
         media = [each for each in missing if each.name.lower() in _MEDIA]
         needed = [each for each in missing if each not in media]
         if needed:
-            yield _finding(engine, needed, patient, severity=Severity.ERROR)
+            # Of code that was asked about MP204 says what it really lacks.
+            severity = Severity.ERROR if patient.code is None else Severity.WARNING
+            yield _finding(engine, needed, patient, severity=severity)
         if media:
             yield _finding(engine, media, patient, severity=Severity.INFO)
 

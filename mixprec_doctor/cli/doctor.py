@@ -19,6 +19,7 @@ from mixprec_doctor.reports.page import page_for
 @click.command()
 @target_options
 @click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
+@click.option("--code", metavar="CODE", help="Ask what would happen to some lines of Python there, or to @FILE.")
 @click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas.")
@@ -30,6 +31,7 @@ def doctor(
     python: Path | None,
     site_packages: Path | None,
     engine: str | None,
+    code: str | None,
     static: bool,
     strict: bool,
     select: tuple[str, ...],
@@ -48,6 +50,7 @@ def doctor(
             python=python,
             site_packages=site_packages,
             engine=engine,
+            code=code,
             select=codes(select),
             ignore=codes(ignore),
         )

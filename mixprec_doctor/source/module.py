@@ -143,10 +143,15 @@ class ParsedModule:
         return _LINE_END.split(_utf8(self.source))
 
 
-def parse_module(name: str, source: bytes, *, is_package: bool) -> ParsedModule:
-    """Parse, honouring the encoding cookie; nothing is executed, whatever the source contains."""
+def parse_module(name: str, source: bytes, *, is_package: bool, whole: bool = False) -> ParsedModule:
+    """Parse, honouring the encoding cookie; nothing is executed, whatever the source contains.
+
+    Bodies of functions are left out, unless the ``whole`` is wanted.
+    """
     utf8 = _utf8(source)
-    outline = outline_of(utf8) if source.endswith(utf8) else None  # another encoding's cookie would be believed
+    outline = (
+        outline_of(utf8) if source.endswith(utf8) and not whole else None
+    )  # another encoding's cookie would be believed
     tree = _parse_outline(outline) if outline else None
     if tree is None:
         outline = None

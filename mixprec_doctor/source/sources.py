@@ -86,6 +86,10 @@ class Sources:
             self._modules[name] = self._parse(name)
         return self._modules[name]
 
+    def adopt(self, parsed: ParsedModule) -> None:
+        """Take a module that lies in no tree: names of it are then followed like any other's."""
+        self._modules[parsed.name] = parsed
+
     def has_module(self, name: str) -> Truth:
         """Whether the module is there: as source, compiled, as a namespace folder, or in the library."""
         top = name.partition(".")[0]

@@ -1,0 +1,107 @@
+"""MP203: an import of the code that was asked about names what the environment does not have."""
+
+from __future__ import annotations
+
+__all__ = ["CHECK"]
+
+import ast
+from collections.abc import Iterator
+
+from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.source.exports import Unbound
+from mixprec_doctor.source.truth import Truth
+from mixprec_doctor.usercode import UserCode
+from mixprec_doctor.usercode.moved import homes_of_module, homes_of_name
+
+
+def _find(patient: Patient) -> Iterator[Finding]:
+    code = patient.code
+    if code is None:
+        return
+    for statement, module in code.imported_modules():
+        sources = code.exports.sources
+        if sources.has_module(module.partition(".")[0]) is not Truth.YES:
+            continue  # not installed at all: MP204
+        names = tuple(alias.name for alias in statement.names) if isinstance(statement, ast.ImportFrom) else ()
+        if sources.has_module(module) is Truth.NO:
+            yield _no_module(code, statement, module, names, patient)
+            continue
+        for name in names:
+            origin = code.exports.look_up(module, name) if name != "*" else None
+            if isinstance(origin, Unbound):
+                yield _no_name(code, statement, module, name, origin.fault, patient)
+
+
+def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[str, ...], patient: Patient) -> Finding:
+    homes = homes_of_module(module, names, code.exports)
+    package = module.partition(".")[0]
+    wanted = ", ".join(names)
+    evidence = [_line(code, statement)]
+    evidence += [f"{home} is there{f' and has {wanted}' if wanted else ''}" for home in homes]
+    return Finding(
+        code="MP203",
+        severity=Severity.ERROR,
+        engine=_engine(package, patient),
+        summary=f"{_release(package, patient)} has no module {module}",
+        cause="modules move between releases; this path is not one of the release that is installed",
+        evidence=tuple(evidence),
+        remedy=Remedy(
+            text=f"import it from where this release has it, or install a release that has {module}",
+            commands=(f"from {homes[0]} import {wanted}",) if homes and wanted else (),
+        )
+        if homes
+        else Remedy(text=f"install a release of {package} that has {module}, or do without it"),
+    )
+
+
+def _no_name(code: UserCode, statement: ast.stmt, module: str, name: str, fault: str, patient: Patient) -> Finding:
+    package = module.partition(".")[0]
+    homes = homes_of_name(name, package, code.exports)
+    return Finding(
+        code="MP203",
+        severity=Severity.ERROR,
+        engine=_engine(package, patient),
+        summary=f"{module} of {_release(package, patient)} has no {name}",
+        cause=fault,
+        evidence=(_line(code, statement), *(f"{home} defines {name}" for home in homes)),
+        remedy=Remedy(
+            text="import it from where this release defines it",
+            commands=(f"from {homes[0]} import {name}",),
+        )
+        if homes
+        else Remedy(text=f"this release of {package} has {name} nowhere: use another, or what took its place"),
+    )
+
+
+def _line(code: UserCode, statement: ast.stmt) -> str:
+    return f"{code.place}, line {statement.lineno}: {code.line(statement)}"
+
+
+def _engine(package: str, patient: Patient) -> str | None:
+    return package if patient.engine(package) else None
+
+
+def _release(package: str, patient: Patient) -> str:
+    """``sglang 0.5.3``, as far as the metadata says."""
+    owner = next(iter(patient.environment.owners(package)), None) or patient.environment.find(package)
+    return f"{package} {owner.version}" if owner and owner.version else f"the installed {package}"
+
+
+CHECK = Check(
+    code="MP203",
+    title="An import that this release does not answer",
+    promise="The code that was asked about imports a module or name that the installed release does not have.",
+    explanation=(
+        "Only with `--code`. Every import of the code that no `try` guards is followed through the source of the "
+        "installed package: the module, then the name in it, through re-exports and lazy tables. What is missing is "
+        "looked for in the rest of the package: a module of the same last name, a definition of the same name."
+    ),
+    example=(
+        "`from sglang.srt.hf_transformers_utils import get_tokenizer` with SGLang 0.5.3, which has that module in "
+        "`sglang.srt.utils`."
+    ),
+    cure="Import from where the finding says, or use `mixprec_doctor.load`, which asks for the role and not the path.",
+    find=_find,
+    about_code=True,
+)

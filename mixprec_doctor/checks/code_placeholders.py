@@ -1,0 +1,64 @@
+"""MP205: what the code that was asked about imports is a placeholder here."""
+
+from __future__ import annotations
+
+__all__ = ["CHECK"]
+
+import ast
+from collections.abc import Iterator
+
+from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.source.exports import Standin
+from mixprec_doctor.source.lineage import resolve_expression
+from mixprec_doctor.usercode import UserCode
+
+
+def _find(patient: Patient) -> Iterator[Finding]:
+    code = patient.code
+    if code is None:
+        return
+    seen: set[tuple[str, str]] = set()
+    for place, standin in _standins(code):
+        if (standin.module, standin.name) in seen:
+            continue
+        seen.add((standin.module, standin.name))
+        package = standin.module.partition(".")[0]
+        yield Finding(
+            code="MP205",
+            severity=Severity.ERROR,
+            engine=package if patient.engine(package) else None,
+            summary=f"{standin.module}.{standin.name} is a placeholder here: {standin.text}",
+            cause=f"the real one could not be imported ({standin.because}); {package} says nothing until it is used",
+            evidence=(f"{code.place}, line {place.lineno}: {code.line(place)}",),
+            remedy=Remedy(text="install what that import needs, in a version that still has it, or do without"),
+        )
+
+
+def _standins(code: UserCode) -> Iterator[tuple[ast.stmt | ast.expr, Standin]]:
+    for statement in code.imports():
+        if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            for alias in statement.names:
+                origin = code.exports.look_up(statement.module, alias.name)
+                if isinstance(origin, Standin):
+                    yield statement, origin
+    for node in ast.walk(code.parsed.tree):
+        if isinstance(node, ast.Attribute):
+            meant = resolve_expression(node, code.parsed, code.exports)
+            if isinstance(meant, Standin):
+                yield node, meant
+
+
+CHECK = Check(
+    code="MP205",
+    title="The code gets a placeholder",
+    promise="A name that the code imports is there, but what stands there does not work.",
+    explanation=(
+        "Only with `--code`. As MP202, for the names of the code that was asked about: an `except ImportError` of the "
+        "package put `None`, `Any` or a hollow class in the place of what it could not import."
+    ),
+    example="`AWQMarlinConfig` from `sglang.srt.layers.quantization` of SGLang 0.4.7 is `DummyConfig` without vLLM.",
+    cure="Install what the guarded import needs; `mixprec_doctor.load` raises an error in place of a placeholder.",
+    find=_find,
+    about_code=True,
+)

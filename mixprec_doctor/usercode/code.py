@@ -1,0 +1,115 @@
+"""Code: what was asked about, parsed, beside the source of the environment that it would run in."""
+
+from __future__ import annotations
+
+__all__ = ["UnreadableCode", "UserCode", "read_code"]
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.records.need import Need
+from mixprec_doctor.resolving.needs import NeedFinder
+from mixprec_doctor.source.exports import Exports
+from mixprec_doctor.source.module import ParsedModule, UnparsableModule, parse_module
+from mixprec_doctor.source.sources import Sources
+
+MAIN = "__main__"
+
+
+class UnreadableCode(MixprecError):
+    """The code is no Python, or its file cannot be read."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        super().__init__(place, fault)
+        self.place = place
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.fault}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserCode:
+    """Some lines of Python, and the source of what they could import. Nothing of either is run."""
+
+    place: str  # "the code", or its file
+    parsed: ParsedModule
+    exports: Exports
+    environment: Environment
+    _finders: dict[str, NeedFinder] = field(default_factory=dict)
+
+    @property
+    def package(self) -> set[str]:
+        """The top-level packages that the code imports."""
+        return {name.partition(".")[0] for _, name in self.imported_modules()}
+
+    def imported_modules(self) -> Iterator[tuple[ast.stmt, str]]:
+        """Every import that certainly is meant to work: the statement and the module it names."""
+        for statement in self.imports():
+            if isinstance(statement, ast.Import):
+                yield from ((statement, alias.name) for alias in statement.names)
+            elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+                yield statement, statement.module
+
+    def imports(self) -> Iterator[ast.Import | ast.ImportFrom]:
+        """Import statements anywhere in the code, but for those that a try or TYPE_CHECKING guards."""
+        yield from _imports(self.parsed.tree.body)
+
+    def calls(self) -> Iterator[ast.Call]:
+        """Every call in the code."""
+        for node in ast.walk(self.parsed.tree):
+            if isinstance(node, ast.Call):
+                yield node
+
+    def missing(self, module: str) -> tuple[Need, ...]:
+        """What importing a module needs and the environment lacks."""
+        top = module.partition(".")[0]
+        if top not in self._finders:
+            self._finders[top] = NeedFinder(self.exports, self.environment, engine=top)
+        return self._finders[top].missing(module)
+
+    def line(self, node: ast.stmt | ast.expr) -> str:
+        """The line that a node begins on, as it stands in the code."""
+        return self.parsed.lines[node.lineno - 1].decode("utf-8", errors="replace").strip()
+
+
+def read_code(asked: str, environment: Environment, sources: Sources) -> UserCode:
+    """The code given as text, or as ``@file``; beside the sources of the environment it is asked about."""
+    place, source = "the code", asked.encode()
+    if asked.startswith("@"):
+        place = asked[1:]
+        try:
+            source = Path(place).read_bytes()
+        except OSError as fault:
+            raise UnreadableCode(place, fault.strerror or str(fault)) from None
+    try:
+        ast.parse(source)
+        parsed = parse_module(MAIN, source, is_package=False, whole=True)
+    except UnparsableModule as fault:
+        raise UnreadableCode(place, fault.fault) from None
+    except (SyntaxError, ValueError) as fault:
+        line = f"line {fault.lineno}: {fault.msg}" if isinstance(fault, SyntaxError) else str(fault)
+        raise UnreadableCode(place, line) from None
+    sources.adopt(parsed)
+    return UserCode(place=place, parsed=parsed, exports=Exports(sources), environment=environment)
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    for statement in body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield statement
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            yield from _imports(statement.orelse)
+        elif isinstance(statement, ast.Try):
+            if not statement.handlers:
+                yield from _imports(statement.body)
+            yield from _imports([*statement.orelse, *statement.finalbody])
+        else:
+            for part in ("body", "orelse"):
+                inner = getattr(statement, part, None)
+                if isinstance(inner, list):
+                    yield from _imports(inner)

@@ -1,0 +1,153 @@
+"""``doctor --code``: what would happen to some lines of Python in an environment, without running them."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixprec_doctor import examine
+from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.resolution import Parameter
+from mixprec_doctor.usercode import UnreadableCode
+from mixprec_doctor.usercode.calls import misfit
+from tests.doctor.conftest import LAPTOP, FakeEnvironment
+from tests.doctor.engines import SGLANG
+
+HOME = "sglang/srt/layers/quantization"
+
+
+@pytest.fixture
+def sglang(fake: FakeEnvironment) -> FakeEnvironment:
+    files = {
+        **SGLANG,
+        "sglang/srt/utils/__init__.py": "",
+        "sglang/srt/utils/tokenizers.py": "import absent_one\nfrom absent_two import x\ndef get_tokenizer(name, *, fast=True): ...\n",
+        f"{HOME}/odd.py": "try:\n    from missing_engine import Real\nexcept ImportError:\n    Real = None\n",
+        "sglang/lazy.py": "def __getattr__(name):\n    if name == 'Engine':\n        from sglang.srt.utils.tokenizers import get_tokenizer\n        return get_tokenizer\n    raise AttributeError(name)\n",
+    }
+    fake.install("sglang", "0.5.3", files=files, requires=("pypi-one>=2", "absent_two"))
+    return fake
+
+
+def findings(fake: FakeEnvironment, code: str) -> list[Finding]:
+    """Those about the code: none of it is run, so its side effects would be noticed by nobody."""
+    found = examine(site_packages=fake.site, code=code, machine=LAPTOP).findings
+    return [each for each in found if each.code in ("MP203", "MP204", "MP205", "MP302")]
+
+
+def test_a_module_that_moved_is_named_with_its_new_place(sglang: FakeEnvironment) -> None:
+    first = findings(sglang, "from sglang.srt.tokenizers import get_tokenizer")[0]
+    assert first.code == "MP203"
+    assert "sglang 0.5.3 has no module sglang.srt.tokenizers" in first.summary
+    assert first.remedy is not None
+    assert first.remedy.commands == ("from sglang.srt.utils.tokenizers import get_tokenizer",)
+
+
+def test_a_name_that_moved_is_named_with_its_new_place(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "from sglang.srt.layers.quantization import Fp8LinearMethod")
+    assert found.code == "MP203"
+    assert found.remedy is not None
+    assert found.remedy.commands == ("from sglang.srt.layers.quantization.fp8 import Fp8LinearMethod",)
+
+
+def test_everything_that_an_import_needs_is_named_at_once(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "import sglang.srt.utils.tokenizers")
+    assert (found.code, found.severity) == ("MP204", Severity.ERROR)
+    assert "absent_one, absent_two" in found.summary
+
+
+def test_a_package_that_is_not_there_at_all_is_named(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "import numpy_of_another_world as np\nimport sglang")
+    assert found.code == "MP204"
+    assert found.summary == "numpy_of_another_world: not installed"
+
+
+def test_a_lazy_name_is_only_asked_for_what_it_needs_when_it_is_used(sglang: FakeEnvironment) -> None:
+    assert findings(sglang, "from sglang.lazy import Engine") == []
+    (found,) = findings(sglang, "from sglang.lazy import Engine\nEngine('x')")
+    assert "its first use needs absent_one" in found.summary
+
+
+@pytest.mark.parametrize("code", [
+    "from sglang.srt.layers.quantization.odd import Real",
+    "import sglang.srt.layers.quantization.odd as q\nprint(q.Real)",
+])  # fmt: skip
+def test_a_placeholder_is_told(sglang: FakeEnvironment, code: str) -> None:
+    (found,) = findings(sglang, code)
+    assert found.code == "MP205"
+    assert "None" in found.summary
+    assert "missing_engine" in found.cause
+
+
+def test_a_call_that_the_signature_refuses_is_told_with_the_signature(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, f"from {HOME.replace('/', '.')}.fp8 import Fp8Config\nFp8Config(8, group=1, odd=2)")
+    assert found.code == "MP302"
+    assert "no parameter group, odd; nothing for group_size" in found.summary
+    assert "Fp8Config(weight_bits: int, group_size: int)" in found.cause
+    assert found.remedy is not None
+    assert "rename group to group_size" in found.remedy.text
+
+
+def test_code_that_works_has_no_finding(sglang: FakeEnvironment) -> None:
+    code = f"""
+import os, json as j
+from typing import TYPE_CHECKING
+from {HOME.replace("/", ".")}.fp8 import Fp8Config
+if TYPE_CHECKING:
+    from nowhere import Anything
+try:
+    import not_here
+except ImportError:
+    not_here = None
+def make(**words):
+    return Fp8Config(**words), Fp8Config(8, group_size=64), j.dumps({{}}, indent=2), unknown(1)
+"""
+    assert findings(sglang, code) == []
+
+
+def test_a_file_is_read_and_what_is_no_python_is_refused(sglang: FakeEnvironment, tmp_path: object) -> None:
+    file = sglang.root / "job.py"
+    file.write_text("import sglang.nothing\n")
+    (found,) = findings(sglang, f"@{file}")
+    assert str(file) in found.evidence[0]
+    with pytest.raises(UnreadableCode, match="line 1"):
+        findings(sglang, "import import")
+    with pytest.raises(UnreadableCode, match="No such file"):
+        findings(sglang, "@/nowhere/at/all.py")
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.booleans()), unique_by=lambda each: each[0], max_size=4),
+    st.integers(0, 4), st.lists(NAMES, unique=True, max_size=3), st.booleans(), st.booleans(), st.integers(0, 4),
+)  # fmt: skip
+def test_a_call_fits_exactly_when_python_takes_it(
+    parameters: list[tuple[str, bool]], given_: int, words: list[str], star: bool, stars: bool, keyword_from: int
+) -> None:
+    parameters = sorted(parameters, key=lambda each: each[1])  # those with a default come last
+    plain, only = parameters[:keyword_from], parameters[keyword_from:]
+    written = [f"{name}=0" if optional else name for name, optional in plain]
+    written += ["*rest"] if star else ["*"] if only else []
+    written += [f"{name}=0" if optional else name for name, optional in only] + (["**words"] if stars else [])
+    called = f"f({', '.join([*['0'] * given_, *(f'{word}=0' for word in words)])})"
+    records = [
+        *(Parameter(name=n, kind="POSITIONAL_OR_KEYWORD", required=not o) for n, o in plain),
+        *([Parameter(name="rest", kind="VAR_POSITIONAL", required=False)] if star else []),
+        *(Parameter(name=n, kind="KEYWORD_ONLY", required=not o) for n, o in only),
+        *([Parameter(name="words", kind="VAR_KEYWORD", required=False)] if stars else []),
+    ]
+    call = ast.parse(called, mode="eval").body
+    assert isinstance(call, ast.Call)
+    scope: dict[str, object] = {}
+    exec(f"def f({', '.join(written)}): pass", scope)  # noqa: S102  what was generated above
+    try:
+        eval(called, scope)  # noqa: S307  what was generated above
+    except TypeError:
+        assert misfit(call, records)
+    else:
+        assert not misfit(call, records)
