@@ -38,11 +38,12 @@ class EngineSource:
         self._thorough = thorough
         self._resolver = RoleResolver(self.exports, layout)
 
-    def gather(self) -> None:
-        """Have the files at hand that questions are likely to need."""
+    def gather(self, *, symbols: bool) -> None:
+        """Have the files at hand that questions are likely to need; those about symbols look into every package."""
         tree = self.exports.sources.tree(self.layout.engine)
         if tree is not None:
-            tree.prefetch([*scoped_paths(tree, self.layout), *package_paths(tree, self.layout)])
+            packages = package_paths(tree, self.layout) if symbols else ()
+            tree.prefetch([*scoped_paths(tree, self.layout), *packages])
 
     def role(self, role: Role) -> Resolution:
         """Where one role lives."""

@@ -18,7 +18,11 @@ from mixprec_doctor.source.truth import Truth, every
 
 _OWN_ENTRY = re.compile(rb"sys\.modules\[__name__\]")
 _CHANGED_ALL = re.compile(rb"__all__\s*(?:\+=|\.|\[)")
-_COMPUTED = (b"__getattr__", b"globals()", b"locals()", b"vars()", b"exec(", b"eval(", b"setattr(", b"sys.modules")
+# In functions too what could run at import time; the rest only where it stands at the beginning of a line.
+_COMPUTED = re.compile(
+    rb"globals\(\)|\bexec\(|setattr\(\s*sys\.modules|sys\.modules\[__name__\]"
+    rb"|(?m:^)(?:[^\s#].*)?(?:\b(?:locals|vars)\(\)|\bsetattr\(|\bsys\.modules\[)"
+)
 
 
 class Offer(Enum):
@@ -118,7 +122,7 @@ class Offers:
             return Offer.ATTRIBUTE
         if parsed.is_package and (there := self._sources.has_module(inner)) is not Truth.NO:
             return Offer.SUBMODULE if there is Truth.YES else Offer.UNKNOWN
-        if any(mark in parsed.source for mark in _COMPUTED) or name in self._names_stored(parsed):
+        if "__getattr__" in parsed.by_name or _COMPUTED.search(parsed.source) or name in self._names_stored(parsed):
             return Offer.UNKNOWN
         if name.startswith("__") or re.search(rb"\bglobal\b[^\n]*\b%s\b" % re.escape(name).encode(), parsed.source):
             return Offer.UNKNOWN

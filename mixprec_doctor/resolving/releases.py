@@ -8,7 +8,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,12 +85,18 @@ class Question:
         kept = self._kept(release)
         missing = [part for part in self._parts if part not in kept]
         if missing:
-            with _open(release, thorough=self.thorough, offline=self.offline) as (engine, source):
+            with _open(release, symbols=bool(self.symbols), thorough=self.thorough, offline=self.offline) as (
+                engine,
+                source,
+            ):
                 store = usual_index(offline=self.offline).store
                 for part in missing:
                     kept[part] = {"engine": engine, **_answer(source, part)}
                     store.keep_answer(self._key(release, part), json.dumps(kept[part]))
         return self._answers(release, kept)
+
+    def _open(self, release: Release) -> AbstractContextManager[tuple[str, EngineSource]]:
+        return _open(release, symbols=bool(self.symbols), thorough=self.thorough, offline=self.offline)
 
     def recall(self, release: Release) -> Answers | None:
         """The answers when all of them are kept; nothing is read."""
@@ -141,7 +147,7 @@ def _code() -> str:
 
 
 @contextmanager
-def _open(release: Release, *, thorough: bool, offline: bool) -> Iterator[tuple[str, EngineSource]]:
+def _open(release: Release, *, symbols: bool, thorough: bool, offline: bool) -> Iterator[tuple[str, EngineSource]]:
     """The engine in a release's wheel. What lies on a disk is always searched thoroughly: it costs no traffic."""
     wheel = open_release(release, offline=offline)
     collecting = gc.isenabled()
@@ -152,7 +158,7 @@ def _open(release: Release, *, thorough: bool, offline: bool) -> Iterator[tuple[
             raise NoEngineInWheel(release.file.filename, tuple(wheel.packages))
         near = local_path(release.file.url) is not None
         source = EngineSource(Sources(wheel.tree), find_layout(engine), thorough=thorough or near)
-        source.gather()
+        source.gather(symbols=symbols)
         yield engine, source
     finally:
         wheel.close()

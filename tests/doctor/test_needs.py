@@ -396,3 +396,14 @@ def test_the_table_holds_only_names_that_normalizing_does_not_give() -> None:
         assert distributions
         assert [canonicalize_name(each) for each in distributions] == list(distributions)
         assert "." in name or canonicalize_name(name) != distributions[0]
+
+
+@pytest.mark.parametrize("source", [
+    "class Lazy:\n    def __getattr__(self, key): ...\n",
+    "def load(name, module):\n    import sys\n    sys.modules[name] = module\n",
+    "def fill(thing):\n    setattr(thing, 'x', vars())\n",
+])  # fmt: skip
+def test_what_only_looks_computed_does_not_hide_a_missing_name(fake: FakeEnvironment, source: str) -> None:
+    """As vLLM 0.7's ``vllm.utils``, which has no ``print_warning_once`` any more."""
+    fake.install("other", files={"other/__init__.py": "", "other/utils.py": source})
+    assert needed(fake, "from other.utils import gone") == ["other.utils.gone"]
