@@ -21,7 +21,7 @@ from mixprec_doctor.source.wheels import UnreadableWheel, ZipArchive, is_readabl
 # costs many bytes.
 _GAP = 8 * 2**10
 _MOST = 4 * 2**20
-_AHEAD = 256 * 2**10
+_AHEAD = 48 * 2**10
 _LONGEST_HEADER = 30 + 2 * 2**16  # with name and extra field
 
 
