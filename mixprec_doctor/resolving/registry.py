@@ -26,7 +26,7 @@ class Registered:
 def registered_classes(exports: Exports, module: str, method: str) -> Iterator[Registered]:
     """Entries for a method in the dictionaries and if-chains of a registry module, those of functions included."""
     parsed = exports.sources.module(module)
-    if parsed is None:
+    if parsed is None or not any(mark % method.encode() in parsed.source for mark in (b'"%s"', b"'%s'")):
         return
     feeding = _feeding(parsed)
     for scope in _scopes(parsed):

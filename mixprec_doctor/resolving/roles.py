@@ -42,6 +42,7 @@ class RoleResolver:
         self._layout = layout
         self._answers: dict[Role, tuple[Resolution, Found | None]] = {}
         self._open: set[Role] = set()
+        self._registered_as: dict[tuple[str, str], tuple[Registered, ...]] = {}
 
     def resolve(self, role: Role) -> Resolution:
         """Where the role lives in this release, how it is called, and every path tried."""
@@ -137,7 +138,9 @@ class RoleResolver:
         return f"the registry has {method!r} only if {' or '.join(texts)}"
 
     def _entries(self, module: str, method: str) -> tuple[Registered, ...]:
-        return tuple(registered_classes(self._exports, module, method))
+        if (module, method) not in self._registered_as:
+            self._registered_as[module, method] = tuple(registered_classes(self._exports, module, method))
+        return self._registered_as[module, method]
 
     def _of_config(self, role: Role) -> Iterator[Candidate]:
         """What the method's config makes for a linear layer, the marlin one first for a marlin role."""
