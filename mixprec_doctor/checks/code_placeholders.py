@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
-from mixprec_doctor.source.exports import Standin
+from mixprec_doctor.resolving.registry import registered_classes
+from mixprec_doctor.source.exports import Found, Standin
 from mixprec_doctor.source.lineage import resolve_expression
 from mixprec_doctor.usercode import UserCode
 
@@ -47,6 +48,17 @@ def _standins(code: UserCode) -> Iterator[tuple[ast.stmt | ast.expr, Standin]]:
             meant = resolve_expression(node, code.parsed, code.exports)
             if isinstance(meant, Standin):
                 yield node, meant
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            yield from ((node, entry) for entry in _entries(code, node.value, str(node.slice.value)))
+
+
+def _entries(code: UserCode, table: ast.expr, key: str) -> Iterator[Standin]:
+    """Placeholders that a table of a package, such as ``QUANTIZATION_METHODS["gguf"]``, holds under a key."""
+    meant = resolve_expression(table, code.parsed, code.exports)
+    if isinstance(meant, Found) and isinstance(meant.node, (ast.Assign, ast.AnnAssign)):
+        for entry in registered_classes(code.exports, meant.module, key):
+            if isinstance(entry.origin, Standin):
+                yield entry.origin
 
 
 CHECK = Check(

@@ -25,7 +25,7 @@ def sglang(fake: FakeEnvironment) -> FakeEnvironment:
         **SGLANG,
         "sglang/srt/utils/__init__.py": "",
         "sglang/srt/utils/tokenizers.py": "import absent_one\nfrom absent_two import x\ndef get_tokenizer(name, *, fast=True): ...\n",
-        f"{HOME}/odd.py": "try:\n    from missing_engine import Real\nexcept ImportError:\n    Real = None\n",
+        f"{HOME}/odd.py": "try:\n    from missing_engine import Real\nexcept ImportError:\n    Real = None\nMETHODS = {'real': Real}\n",
         "sglang/lazy.py": "def __getattr__(name):\n    if name == 'Engine':\n        from sglang.srt.utils.tokenizers import get_tokenizer\n        return get_tokenizer\n    raise AttributeError(name)\n",
     }
     fake.install("sglang", "0.5.3", files=files, requires=("pypi-one>=2", "absent_two"))
@@ -74,6 +74,7 @@ def test_a_lazy_name_is_only_asked_for_what_it_needs_when_it_is_used(sglang: Fak
 @pytest.mark.parametrize("code", [
     "from sglang.srt.layers.quantization.odd import Real",
     "import sglang.srt.layers.quantization.odd as q\nprint(q.Real)",
+    "import sglang.srt.layers.quantization.odd as q\nprint(q.METHODS['real'])",
 ])  # fmt: skip
 def test_a_placeholder_is_told(sglang: FakeEnvironment, code: str) -> None:
     (found,) = findings(sglang, code)
