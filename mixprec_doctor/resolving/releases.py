@@ -85,10 +85,7 @@ class Question:
         kept = self._kept(release)
         missing = [part for part in self._parts if part not in kept]
         if missing:
-            with _open(release, symbols=bool(self.symbols), thorough=self.thorough, offline=self.offline) as (
-                engine,
-                source,
-            ):
+            with self._open(release) as (engine, source):
                 store = usual_index(offline=self.offline).store
                 for part in missing:
                     kept[part] = {"engine": engine, **_answer(source, part)}
