@@ -7,6 +7,7 @@ __all__ = ["NoEngineInWheel", "Question", "read_release", "recall_release"]
 import gc
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -134,9 +135,9 @@ def _answer(source: EngineSource, part: str) -> dict[str, object]:
 
 @cache
 def _code() -> str:
-    """A digest of the modules that make the answers: a change of any of them asks every question anew."""
+    """A digest of the modules that make the answers, and of the parser: a change of any asks every question anew."""
     root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(sys.version_info[:3]).encode())
     for folder in ("records", "resolving", "source"):
         for path in sorted((root / folder).glob("*.py")):
             digest.update(path.read_bytes())
