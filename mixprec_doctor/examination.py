@@ -56,6 +56,7 @@ def examine(
         engines=engines,
         roles=roles,
         wanted=engine,
+        import_folders=_import_folders(),
         code=read_code(code, environment, Sources.of_environment(environment)) if code is not None else None,
     )
     findings = run_checks(patient, checks)
@@ -67,6 +68,12 @@ def examine(
         findings=findings,
         seconds=time.perf_counter() - started,
     )
+
+
+def _import_folders() -> tuple[str, ...]:
+    """What ``python -c`` would look into before site-packages: the working directory, then PYTHONPATH."""
+    further = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return tuple(dict.fromkeys([str(Path.cwd()), *(str(Path(each).absolute()) for each in further if each)]))
 
 
 def _resolve(environment: Environment, engines: tuple[InstalledEngine, ...]) -> dict[str, tuple[Resolution, ...]]:

@@ -24,6 +24,7 @@ class Patient:
     engines: tuple[InstalledEngine, ...] = ()
     roles: Mapping[str, tuple[Resolution, ...]] = field(default_factory=dict)  # by engine
     wanted: str | None = None  # the engine that the user asked about
+    import_folders: tuple[str, ...] = ()  # the working directory and PYTHONPATH: what Python looks into first
     code: UserCode | None = None  # the lines that the user asked about
 
     def engine(self, name: str) -> InstalledEngine | None:

@@ -42,8 +42,7 @@ class UserCode:
     environment: Environment
     _finders: dict[str, NeedFinder] = field(default_factory=dict)
 
-    @property
-    def package(self) -> set[str]:
+    def packages(self) -> set[str]:
         """The top-level packages that the code imports."""
         return {name.partition(".")[0] for _, name in self.imported_modules()}
 

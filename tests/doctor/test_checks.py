@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from mixprec_doctor import examine
 from mixprec_doctor.checks import CHECKS, UnknownCode, find_check, register, run_checks, select_checks
 from mixprec_doctor.checks.engine_clash import exclude_each_other
 from mixprec_doctor.records.finding import Finding, Severity
@@ -276,3 +278,31 @@ def test_findings_are_sorted_gravest_first(fake: FakeEnvironment) -> None:
 
 def _pip(fake: FakeEnvironment) -> str:
     return "python -m pip"
+
+
+@pytest.mark.parametrize("code, severity", [(None, Severity.WARNING), ("import vllm._C", Severity.ERROR)])
+def test_a_source_checkout_in_the_working_directory_shadows_the_engine(
+    fake: FakeEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, severity: Severity
+) -> None:
+    fake.install("vllm", files={**VLLM, "vllm/_C.abi3.so": b""})
+    checkout = tmp_path / "clone"
+    (checkout / "vllm").mkdir(parents=True)
+    (checkout / "vllm" / "__init__.py").write_text("")
+    monkeypatch.chdir(checkout)
+    (found,) = examine(site_packages=fake.site, select=["MP110"], machine=LAPTOP, code=code).findings
+    assert found.severity is severity
+    assert "the working directory" in found.summary
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(checkout))
+    (found,) = examine(site_packages=fake.site, select=["MP110"], machine=LAPTOP, code=code).findings
+    assert "a folder on PYTHONPATH" in found.summary
+
+
+def test_a_folder_without_init_and_the_engine_itself_shadow_nothing(
+    fake: FakeEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.install("vllm", files=VLLM)
+    (tmp_path / "vllm").mkdir()
+    for folder in (tmp_path, fake.site):
+        monkeypatch.chdir(folder)
+        assert examine(site_packages=fake.site, select=["MP110"], machine=LAPTOP).findings == ()
