@@ -23,6 +23,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
         only_torch = bool(patient.engines)
         missing = "neither vLLM nor SGLang is installed" + (", only torch" if only_torch else "")
         severity = Severity.ERROR
+        if patient.code is not None and not patient.code.packages() & {"vllm", "sglang"}:
+            severity = Severity.INFO  # the code that was asked about is about something else
     wanted = patient.wanted or "vllm"
     yield Finding(
         code="MP101",

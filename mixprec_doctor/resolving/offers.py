@@ -17,6 +17,7 @@ from mixprec_doctor.source.tree import FolderTree, has_extension
 from mixprec_doctor.source.truth import Truth, every
 
 _OWN_ENTRY = re.compile(rb"sys\.modules\[__name__\]")
+_LITERAL_ENTRY = re.compile(rb"""sys\.modules\[["']([\w.]+)["']\]""")
 _CHANGED_ALL = re.compile(rb"__all__\s*(?:\+=|\.|\[)")
 # In functions too what could run at import time; the rest only where it stands at the beginning of a line.
 _COMPUTED = re.compile(
@@ -69,12 +70,12 @@ class Offers:
         if not rest:
             return Truth.of(self._lies_loose(name))
         parent = name.rpartition(".")[0]
-        if self._could_register(parent):
+        if self._could_register(parent, name):
             return Truth.UNKNOWN
         return Truth.of(self._lies_in_another_portion(name))
 
-    def _could_register(self, module: str) -> bool:
-        """Whether a module or a package around it could put modules of its own making below itself."""
+    def _could_register(self, module: str, wanted: str) -> bool:
+        """Whether a module or a package around it could put what is wanted below itself, made by its own code."""
         parts = module.split(".")
         for length in range(1, len(parts) + 1):
             part = ".".join(parts[:length])
@@ -82,7 +83,7 @@ class Offers:
             tree = self._sources.tree(parts[0])
             if text is None and (tree is None or has_extension(tree, part)):
                 return True
-            if text is not None and (b"sys.modules" in _OWN_ENTRY.sub(b"", text) or b"__path__" in text):
+            if text is not None and (b"__path__" in text or _registers(text, wanted)):
                 return True
         return False
 
@@ -186,3 +187,12 @@ def _is_submodule_import(binding: Binding, parsed: ParsedModule, name: str) -> b
         and alias.name == name
         and parsed.absolute(statement) == parsed.name
     )
+
+
+def _registers(text: bytes, wanted: str) -> bool:
+    """Whether a module's text could put a module into ``sys.modules``: under a name that it computes, or this one."""
+    others = _OWN_ENTRY.sub(b"", re.sub(rb"#[^\n]*", b"", text))
+    literal = [key.decode() for key in _LITERAL_ENTRY.findall(others)]
+    if len(literal) < others.count(b"sys.modules"):
+        return True
+    return any(wanted == key or wanted.startswith(f"{key}.") for key in literal)

@@ -407,3 +407,13 @@ def test_what_only_looks_computed_does_not_hide_a_missing_name(fake: FakeEnviron
     """As vLLM 0.7's ``vllm.utils``, which has no ``print_warning_once`` any more."""
     fake.install("other", files={"other/__init__.py": "", "other/utils.py": source})
     assert needed(fake, "from other.utils import gone") == ["other.utils.gone"]
+
+
+def test_a_package_that_registers_one_name_lacks_the_others_all_the_same(fake: FakeEnvironment) -> None:
+    """As outlines_core 0.2, which has no ``fsm`` any more."""
+    registers = (
+        "import sys\nfrom . import _schema\n# sys.modules: for old imports\nsys.modules['other.schema'] = _schema\n"
+    )
+    fake.install("other", files={"other/__init__.py": registers, "other/_schema.py": "x = 1\n"})
+    assert needed(fake, "from other.fsm.guide import Guide") == ["other.fsm"]
+    assert needed(fake, "from other.schema import x") == []

@@ -109,6 +109,13 @@ def make(**words):
     assert findings(sglang, code) == []
 
 
+def test_code_that_needs_no_engine_makes_its_absence_no_error(fake: FakeEnvironment) -> None:
+    fake.install("other")
+    for code, severity in (("import other", Severity.INFO), ("import other, vllm", Severity.ERROR)):
+        found = examine(site_packages=fake.site, code=code, machine=LAPTOP).findings
+        assert [each.severity for each in found if each.code == "MP101"] == [severity]
+
+
 def test_a_file_is_read_and_what_is_no_python_is_refused(sglang: FakeEnvironment, tmp_path: object) -> None:
     file = sglang.root / "job.py"
     file.write_text("import sglang.nothing\n")
