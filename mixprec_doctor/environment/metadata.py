@@ -55,9 +55,10 @@ def read_distribution(metadata: Path) -> Distribution:
         faults.append(f"{header_file.name} has no Name")
     if raw is not None and not version:
         faults.append(f"{header_file.name} has no Version")
-    packages, namespaces = _owned(metadata)
+    record = _read(metadata / "RECORD")
+    packages, namespaces = _owned(metadata, record)
     editable = _editable(metadata)
-    if metadata.name.endswith(".dist-info") and _read(metadata / "RECORD") is None:
+    if metadata.name.endswith(".dist-info") and record is None:
         faults.append("RECORD is missing")
     return Distribution(
         name=name or named,
@@ -90,9 +91,9 @@ def parse_headers(raw: bytes) -> list[tuple[str, str]]:
     return headers
 
 
-def _owned(metadata: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _owned(metadata: Path, record: bytes | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Regular packages and modules, and namespace folders, that the distribution's own lists name."""
-    record = _read(metadata / "RECORD") or _read(metadata / "installed-files.txt")
+    record = record or _read(metadata / "installed-files.txt")
     if record is None:
         listed = (_read(metadata / "top_level.txt") or b"").decode("utf-8", errors="replace").split()
         return tuple(sorted(set(listed))), ()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from mixprec_doctor.resolving.symbols import module_of
 from mixprec_doctor.source.constructors import base_classes, find_method, resolve_expression
 from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.module import ParsedModule
 from mixprec_doctor.source.tree import Tree
 
 
@@ -38,21 +39,32 @@ def config_named(exports: Exports, tree: Tree, method: str, paths: Iterable[str]
 
 
 def linear_methods_of(config: Found, exports: Exports) -> Iterator[Found]:
-    """Linear methods that a config's ``get_quant_method`` makes, or hands on to what makes them."""
+    """Linear methods that a config's ``get_quant_method`` makes, or hands on to what makes them.
+
+    Those that are called so; only where none is, what else it names, for which much more is read.
+    """
     parsed = exports.sources.module(config.module)
     if parsed is None or not isinstance(config.node, ast.ClassDef):
         return
+    named = [
+        (node, home)
+        for each, home in base_classes(config.node, parsed, exports)
+        for getter in (find_method(each, "get_quant_method"),)
+        for node in (ast.walk(home.whole(getter)) if getter else ())
+        if isinstance(node, (ast.Name, ast.Attribute)) and _last(node)[:1].isupper()  # classes are what we are after
+    ]
+    called = [(node, home) for node, home in named if "LinearMethod" in _last(node)]
+    yield from list(_linear_methods(called, exports)) or _linear_methods(named, exports)
+
+
+def _linear_methods(named: list[tuple[ast.Name | ast.Attribute, ParsedModule]], exports: Exports) -> Iterator[Found]:
     seen: set[tuple[str, str]] = set()
-    for each, home in base_classes(config.node, parsed, exports):
-        getter = find_method(each, "get_quant_method")
-        for node in ast.walk(home.whole(getter)) if getter else ():
-            if not isinstance(node, (ast.Name, ast.Attribute)) or not _last(node)[:1].isupper():
-                continue  # classes are what we are after; following every logger would parse half the engine
-            found = resolve_expression(node, home, exports)
-            if isinstance(found, Found) and (found.module, found.name) not in seen:
-                seen.add((found.module, found.name))
-                if _is_linear_method(found, exports):
-                    yield found
+    for node, home in named:
+        found = resolve_expression(node, home, exports)
+        if isinstance(found, Found) and (found.module, found.name) not in seen:
+            seen.add((found.module, found.name))
+            if _is_linear_method(found, exports):
+                yield found
 
 
 def direct_base(found: Found, exports: Exports) -> Found | None:
