@@ -7,7 +7,6 @@ __all__ = ["Progress", "ReleaseLike", "build_matrix", "lay_out"]
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import groupby
 from typing import Protocol, TypeVar
 
@@ -15,9 +14,9 @@ from packaging.version import InvalidVersion, Version
 
 from mixprec_doctor.parallel import answer_all
 from mixprec_doctor.records.matrix import Cell, EngineMatrix, Matrix, ReleaseRoles, Row
-from mixprec_doctor.records.resolution import Resolution, Status
+from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.records.role import Role
-from mixprec_doctor.resolving.changes import compare, ends_an_age
+from mixprec_doctor.resolving.history import Timeline
 from mixprec_doctor.resolving.layout import LAYOUTS
 
 
@@ -92,19 +91,14 @@ def _engine_matrix(engine: str, distribution: str, releases: tuple[ReleaseRoles,
 def _cells(releases: Sequence[ReleaseRoles], resolutions: Sequence[Resolution | None]) -> tuple[Cell, ...]:
     """A row's cells. Changes are against the last release that was read; ``since`` ends at one that was not."""
     cells: list[Cell] = []
-    before: Resolution | None = None
-    since: str | None = None
+    line = Timeline()
     for release, resolution in zip(releases, resolutions, strict=True):
         if resolution is None:
-            since = None
+            line.gap()
             cells.append(Cell(version=release.version, resolution=None))
             continue
-        changes = compare(before, resolution) if before else ()
-        if since is None or ends_an_age(changes):
-            since = release.version
-        dated = replace(resolution, since=None if resolution.status is Status.MISSING else since)
-        cells.append(Cell(version=release.version, resolution=dated, changes=changes))
-        before = resolution
+        told, changes = line.advance(resolution, release.version)
+        cells.append(Cell(version=release.version, resolution=told, changes=changes))
     return tuple(cells)
 
 
