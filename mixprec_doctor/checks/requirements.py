@@ -7,12 +7,12 @@ __all__ = ["Judged", "Verdict", "installer", "judge_requirements", "needed"]
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.version import InvalidVersion
 
+from mixprec_doctor.environment.requirement import parse_requirement
 from mixprec_doctor.records.environment import Distribution, Environment
 
 
@@ -44,7 +44,7 @@ def needed(distribution: Distribution, environment: Environment) -> Iterator[Req
     """The requirements whose markers hold in the environment; unreadable ones are left out."""
     markers = {**environment.interpreter.markers, "extra": ""}
     for text in distribution.requires:
-        requirement = _parse(text)
+        requirement = parse_requirement(text)
         if requirement is None:
             continue
         try:
@@ -57,14 +57,6 @@ def needed(distribution: Distribution, environment: Environment) -> Iterator[Req
 def installer(environment: Environment) -> str:
     """How to call pip for the environment, as it can be typed."""
     return f"{environment.interpreter.executable or 'python'} -m pip"
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> Requirement | None:
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None
 
 
 def _verdict(requirement: Requirement, installed: Distribution | None) -> Verdict:

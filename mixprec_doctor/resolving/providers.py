@@ -11,11 +11,12 @@ from copy import copy
 from functools import cached_property, lru_cache
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from mixprec_doctor.environment.engines import find_engines
+from mixprec_doctor.environment.requirement import parse_requirement
 from mixprec_doctor.records.environment import Distribution, Environment
 from mixprec_doctor.records.need import ABSENT, Need
 from mixprec_doctor.resolving.importnames import DISTRIBUTIONS_OF
@@ -136,7 +137,7 @@ class Providers:
             named = _EXTRA.findall(text)
             if (named and not extras) or (among is not None and _name_of(text) not in among):
                 continue
-            requirement = _parse(text)
+            requirement = parse_requirement(text)
             if requirement is None:
                 continue
             if any(self._holds(requirement, extra) for extra in ("", *named)):
@@ -174,7 +175,7 @@ def cure(needs: Sequence[Need], environment: Environment) -> str | None:
     """
     wanted: dict[str, Requirement] = {}
     for need in needs:
-        if need.distribution is None or (asked := _parse(need.distribution)) is None:
+        if need.distribution is None or (asked := parse_requirement(need.distribution)) is None:
             continue
         known = wanted.setdefault(canonicalize_name(asked.name), copy(asked))
         known.specifier = known.specifier & asked.specifier
@@ -209,14 +210,6 @@ def _required_names(requires: tuple[str, ...]) -> Iterator[str]:
 @lru_cache(maxsize=8192)
 def _name_of(text: str) -> str:
     return canonicalize_name(re.split(r"[^\w.-]", text.strip(), maxsplit=1)[0])
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> Requirement | None:
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None
 
 
 def _plain(requirement: Requirement) -> str:

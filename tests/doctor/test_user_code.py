@@ -116,7 +116,7 @@ def test_code_that_needs_no_engine_makes_its_absence_no_error(fake: FakeEnvironm
         assert [each.severity for each in found if each.code == "MP101"] == [severity]
 
 
-def test_a_file_is_read_and_what_is_no_python_is_refused(sglang: FakeEnvironment, tmp_path: object) -> None:
+def test_a_file_is_read_and_what_is_no_python_is_refused(sglang: FakeEnvironment) -> None:
     file = sglang.root / "job.py"
     file.write_text("import sglang.nothing\n")
     (found,) = findings(sglang, f"@{file}")
