@@ -40,6 +40,7 @@ from mixprec_doctor.checks import (
     violated_requirements,
 )
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.grouping import group
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.finding import Finding, Severity
 
@@ -114,10 +115,11 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
 
 def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
     """Findings of the checks, gravest first, those about the code that was asked about before others of their
-    severity, otherwise in the order of the checks."""
+    severity, otherwise in the order of the checks; each that another explains comes beneath that one."""
+    checks = tuple(checks)
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
     found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0]))
-    return tuple(finding for _, finding in found)
+    return group([finding for _, finding in found], {check.code: check.explains for check in checks})
 
 
 def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:

@@ -38,3 +38,4 @@ class Check(Explanation):
 
     find: Callable[[Patient], Iterable[Finding]]
     about_code: bool = False  # whether it looks at the lines that the user asked about
+    explains: tuple[str, ...] = ()  # codes of findings that follow from this one where they share a subject

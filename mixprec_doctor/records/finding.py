@@ -40,6 +40,8 @@ class Finding:
     engine: str | None = None
     evidence: tuple[str, ...] = ()
     remedy: Remedy | None = None  # None: the fault is known, the cure is not
+    subjects: tuple[str, ...] = ()  # dotted import names that the fault is about: "vllm", "vllm._C", "outlines_core"
+    follows: str | None = None  # code of the finding before it that explains this one; set when findings are grouped
 
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.report/1`` document."""
@@ -51,6 +53,8 @@ class Finding:
             "cause": self.cause,
             "evidence": list(self.evidence),
             "remedy": self.remedy.to_json() if self.remedy else None,
+            "subjects": list(self.subjects),
+            "follows": self.follows,
         }
 
 

@@ -75,7 +75,7 @@ def test_json_is_the_document_of_the_contract(report: Report) -> None:
     assert role["import"] == "from vllm.model_executor.layers.quantization.fp8 import Fp8Config"
     assert role["binding"]["via"] == "from_config"
     finding = document["findings"][0]
-    assert list(finding) == ["code", "severity", "engine", "summary", "cause", "evidence", "remedy"]
+    assert list(finding) == ["code", "severity", "engine", "summary", "cause", "evidence", "remedy", "subjects", "follows"]
 
 
 def test_markdown_can_be_pasted(report: Report) -> None:
