@@ -20,15 +20,15 @@ HEAVY_PLACES = (
 )  # fmt: skip
 # Layers of the doctor, lowest first; a module imports from its own layer and from those below.
 LAYERS = (
-    ("cache", "errors", "parallel", "version"),
+    ("cache", "errors", "parallel", "redaction", "version"),
     ("records",),
     ("environment", "machine"),
     ("source",),
     ("index",),
     ("resolving",),
-    ("usercode",),
+    ("tracebacks", "usercode"),
     ("checks",),
-    ("api", "construction", "examination", "matrix"),
+    ("api", "construction", "diagnosis", "examination", "matrix"),
     ("reports",),
     ("cli", "__main__"),
 )

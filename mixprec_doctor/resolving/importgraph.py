@@ -15,6 +15,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from mixprec_doctor.records.resolution import How
+from mixprec_doctor.resolving.importcalls import (
+    IMPORTERS,
+    Literals,
+    called_imports,
+    caught_names,
+    literal_strings,
+    suppresses,
+)
 from mixprec_doctor.resolving.offers import Offer, Offers, listed_names
 from mixprec_doctor.resolving.providers import Providers, known_prefix
 from mixprec_doctor.source.exports import Exports, Found
@@ -22,13 +30,8 @@ from mixprec_doctor.source.module import Branch, Guard, ParsedModule
 from mixprec_doctor.source.truth import Truth
 
 _CATCHES_ALL = frozenset({"ImportError", "Exception", "BaseException"})
-_SWALLOWS = re.compile(r"suppress|try_import|optional_import")
-_IMPORTERS = frozenset({"import_module", "__import__"})
-_NOT_RUN_AT_ONCE = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LAZY = re.compile(rb"LazyModule|LazyImporter|lazy_loader")
 _DECLARED = re.compile(rb"(?m)^(?:class|(?:async )?def) ([A-Za-z_]\w*)|^([A-Za-z_]\w*)[ \t]*(?::[^\n=]*)?=[^=]")
-
-Literals = Mapping[str, tuple[str, ...]]  # loop variables that run over plain strings
 
 
 class FaultKind(Enum):
@@ -83,9 +86,7 @@ class ImportGraph:
                 found = _Reader(self, parsed).read() if parsed else []
             finally:
                 self._reading.discard(module)
-            self._edges[module] = tuple(
-                edge for edge in found if edge.fault is None or self._counts(edge.fault, module)
-            )
+            self._edges[module] = tuple(edge for edge in found if edge.fault is None or self.counts(edge.fault, module))
         return self._edges[module]
 
     def first_fault(self, module: str) -> Fault | None:
@@ -123,7 +124,7 @@ class ImportGraph:
 
     def is_exhausted(self, module: str, found: Set[str]) -> bool:
         """Whether all that a package outside of the engine could lack has been found already."""
-        return self._providers is not None and not self._is_own(module) and self._providers.doubts(module) <= found
+        return self._providers is not None and not self.is_own(module) and self._providers.doubts(module) <= found
 
     def reach(self, statement: ast.stmt, wanted: str) -> Iterator[Edge]:
         """Importing a dotted name: every package on the way runs, the outermost first."""
@@ -147,10 +148,11 @@ class ImportGraph:
             yield Edge(statement=statement, fault=self._lacking(module, wanted))
         elif offer is Offer.UNKNOWN and (home := self._lazy_home(module, name)) is not None:
             yield from self.reach(statement, home)
-        elif offer is Offer.UNKNOWN and self._is_own(asker) and self._is_nowhere(module, name):
+        elif offer is Offer.UNKNOWN and self.is_own(asker) and self._is_nowhere(module, name):
             yield Edge(statement=statement, fault=self._lacking(module, wanted))
 
-    def _is_own(self, module: str) -> bool:
+    def is_own(self, module: str) -> bool:
+        """Whether a module is of the package that the graph is about."""
         return module.partition(".")[0] == self._engine
 
     def _is_trusted(self, module: str, name: str) -> bool:
@@ -165,9 +167,9 @@ class ImportGraph:
             return ()
         return (edge for edge in self.edges(module) if edge.condition is None)
 
-    def _counts(self, fault: Fault, module: str) -> bool:
+    def counts(self, fault: Fault, module: str) -> bool:
         """Of another package only what its own metadata requires, in vain, is believed to be missing."""
-        if self._is_own(module) or self._providers is None:
+        if self.is_own(module) or self._providers is None:
             return True
         return self._providers.lacks(module, fault.wanted)
 
@@ -213,7 +215,7 @@ class ImportGraph:
 
     def _is_nowhere(self, module: str, name: str) -> bool:
         """Whether no file of a package that has the wrong version so much as mentions the name."""
-        if self._is_own(module) or self._providers is None or self._providers.fits(module) is not Truth.NO:
+        if self.is_own(module) or self._providers is None or self._providers.fits(module) is not Truth.NO:
             return False
         top, plain = module.partition(".")[0], name.encode()
         if plain in (self.sources.text(module) or b"") or name in self._declared(top):
@@ -233,7 +235,7 @@ class _Reader:
     def __init__(self, graph: ImportGraph, parsed: ParsedModule) -> None:
         self._graph = graph
         self._parsed = parsed
-        self._has_calls = any(name.encode() in parsed.source for name in _IMPORTERS)
+        self._has_calls = any(name.encode() in parsed.source for name in IMPORTERS)
 
     def read(self) -> list[Edge]:
         return list(self._body(self._parsed.tree.body, {}))
@@ -311,53 +313,21 @@ class _Reader:
 
     def _with(self, statement: ast.With, literals: Literals) -> Iterator[Edge]:
         """``with suppress(ImportError)`` catches like a try; any other leaves its body as it is."""
-        for item in statement.items:
-            call = item.context_expr
-            if isinstance(call, ast.Call) and _SWALLOWS.search(ast.unparse(call.func)):
-                return
+        if suppresses(statement):
+            return
         yield from self._body(statement.body, literals)
 
     def _loop(self, statement: ast.For | ast.While, literals: Literals) -> Iterator[Edge]:
         if isinstance(statement, ast.For) and isinstance(statement.iter, (ast.Tuple, ast.List)) and statement.iter.elts:
             if isinstance(statement.target, ast.Name):
-                literals = {**literals, statement.target.id: tuple(_strings(statement.iter))}
+                literals = {**literals, statement.target.id: tuple(literal_strings(statement.iter))}
             yield from self._body(statement.body, literals)
             return
         yield from _under(f"line {statement.lineno} is reached", self._body(statement.body, literals))
 
     def _calls(self, statement: ast.stmt, literals: Literals) -> Iterator[Edge]:
-        """``import_module("literal")`` and ``__import__("literal")``, outside of what runs later or perhaps."""
-        waiting: list[ast.AST] = [statement]
-        while waiting:
-            node = waiting.pop(0)
-            if isinstance(node, _NOT_RUN_AT_ONCE):
-                continue
-            if isinstance(node, ast.Call) and _called(node) in _IMPORTERS and node.args:
-                for name in self._imported(node, literals):
-                    yield from self._graph.reach(statement, name)
-            waiting += ast.iter_child_nodes(node)
-
-    def _imported(self, call: ast.Call, literals: Literals) -> Iterator[str]:
-        first = call.args[0]
-        names: tuple[str, ...] = ()
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            names = (first.value,)
-        elif isinstance(first, ast.Name):
-            names = literals.get(first.id, ())
-        for name in names:
-            if not name.startswith("."):
-                yield name
-            elif len(call.args) > 1 and isinstance(call.args[1], ast.Name):
-                level = len(name) - len(name.lstrip("."))
-                anchor = self._anchor(call.args[1].id)
-                parts = anchor.split(".") if anchor else []
-                if len(parts) >= level:
-                    yield ".".join([*parts[: len(parts) - level + 1], name.lstrip(".")])
-
-    def _anchor(self, name: str) -> str | None:
-        if name == "__package__" and not self._parsed.is_package:
-            return self._parsed.name.rpartition(".")[0]
-        return self._parsed.name if name in ("__name__", "__package__") else None
+        for name in called_imports(statement, literals, self._parsed):
+            yield from self._graph.reach(statement, name)
 
     def _first_fault(self, edges: Iterable[Edge]) -> Fault | None:
         for edge in edges:
@@ -378,7 +348,7 @@ def _under(condition: str, edges: Iterable[Edge]) -> Iterator[Edge]:
 def _handler(statement: ast.Try, fault: Fault | None) -> ast.ExceptHandler | None:
     """The handler that a fault ends in; without a fault the first that would catch a failed import."""
     for handler in statement.handlers:
-        caught = set(_caught(handler.type))
+        caught = set(caught_names(handler.type))
         if caught & _CATCHES_ALL or (
             "ModuleNotFoundError" in caught and (fault is None or fault.kind is not FaultKind.NO_NAME)
         ):
@@ -388,24 +358,6 @@ def _handler(statement: ast.Try, fault: Fault | None) -> ast.ExceptHandler | Non
 
 def _raises(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(statement, ast.Raise) for statement in handler.body)
-
-
-def _caught(node: ast.expr | None) -> list[str]:
-    if node is None:
-        return ["BaseException"]
-    if isinstance(node, ast.Tuple):
-        return [name for each in node.elts for name in _caught(each)]
-    return [node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""]
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-def _strings(node: ast.List | ast.Tuple) -> Iterator[str]:
-    for each in node.elts:
-        if isinstance(each, ast.Constant) and isinstance(each.value, str):
-            yield each.value
 
 
 def _is_main(test: ast.expr) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Providers", "candidates", "cure", "known_prefix"]
+__all__ = ["Providers", "candidates", "cure", "known_prefix", "required_packages"]
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, lru_cache
 
@@ -185,6 +185,20 @@ def cure(needs: Sequence[Need], environment: Environment) -> str | None:
     python = shlex.quote(environment.interpreter.executable or "python")
     upgrade = "--upgrade " if any(need.distribution and need.reason != ABSENT for need in needs) else ""
     return f"{python} -m pip install {upgrade}" + " ".join(f'"{_plain(wanted[key])}"' for key in sorted(wanted))
+
+
+def required_packages(environment: Environment, packages: Iterable[str]) -> frozenset[str]:
+    """The import packages of every distribution that those of some packages require, directly or not."""
+    wanted = set(packages)
+    waiting = [each for each in environment.distributions if wanted & set(each.packages)]
+    seen = {each.key for each in waiting}
+    while waiting:
+        for key in _required_names(waiting.pop().requires):
+            found = environment.find(key)
+            if found is not None and found.key not in seen:
+                seen.add(found.key)
+                waiting.append(found)
+    return frozenset(name for each in environment.distributions if each.key in seen for name in each.packages)
 
 
 def known_prefix(wanted: str) -> str:

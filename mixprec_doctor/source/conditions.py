@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Conditions", "Names"]
+__all__ = ["Conditions", "FailedTry", "Names"]
 
 import ast
 import builtins
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from mixprec_doctor.environment.engines import ENGINES
@@ -29,6 +30,16 @@ class Names(Protocol):
         """Where a name comes from."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FailedTry:
+    """A try of a module that certainly fails, known from more than its own statements."""
+
+    first: int  # line of the first statement of its body
+    failed: int  # line at which the body fails
+    handler: int  # line of the handler that takes it
+    why: str
+
+
 class Conditions:
     """Judges guards. What the source and the environment do not decide stays UNKNOWN."""
 
@@ -39,6 +50,7 @@ class Conditions:
         self._expressions = Expressions(sources, self.judge)
         self._broken: dict[str, str | None] = {}  # modules, and the import without which they fail
         self._imports: dict[str, list[str]] = {}  # what such a module imports at its top level
+        self._failed: dict[tuple[str, int], FailedTry] = {}
         self._all_known = sources.has_module("no such package") is Truth.NO
 
     def has_module(self, name: str) -> Truth:
@@ -50,8 +62,16 @@ class Conditions:
                 return Truth.UNKNOWN
         return there
 
+    def settle(self, module: str, failed: FailedTry) -> None:
+        """Take it as known that a try fails; to be said before anything is asked."""
+        self._failed[module, failed.first] = failed
+
     def judge(self, guard: Guard, parsed: ParsedModule) -> Truth:
         """Whether the branch runs."""
+        if (known := self._known(guard, parsed)) is not None:
+            if guard.branch is Branch.EXCEPT:
+                return Truth.of(guard.line == known.handler)
+            return Truth.of(guard.branch is Branch.TRY and not _reaches(guard.before, known.failed))
         if guard.branch is Branch.IF and guard.test is not None:
             return self._expressions.truth(guard.test, parsed)
         if guard.branch is Branch.ELSE and guard.test is not None:
@@ -80,6 +100,8 @@ class Conditions:
     def reason(self, guard: Guard, parsed: ParsedModule) -> str | None:
         """Why a branch that holds a placeholder runs, naming the import that fails."""
         if guard.branch is Branch.EXCEPT:
+            if (known := self._known(guard, parsed)) is not None:
+                return known.why
             for statement in guard.before:
                 if self._import_succeeds(statement, parsed) is not Truth.YES and (
                     failing := self.failing_import(statement, parsed)
@@ -108,6 +130,9 @@ class Conditions:
             if self._import_succeeds(inner, parsed) is Truth.NO:
                 return self.failing_import(inner, parsed)
         return None
+
+    def _known(self, guard: Guard, parsed: ParsedModule) -> FailedTry | None:
+        return self._failed.get((parsed.name, guard.before[0].lineno)) if guard.before and self._failed else None
 
     def _handles(self, guard: Guard, parsed: ParsedModule) -> Truth:
         """Whether a handler runs: the body fails with what it takes, and no handler above takes it."""
@@ -272,6 +297,11 @@ class Conditions:
         if getattr(self._names.look_up(module, name), "fault", None) is None:
             return Truth.YES
         return Truth.UNKNOWN if dynamic else Truth.NO
+
+
+def _reaches(statements: Iterable[ast.stmt], line: int) -> bool:
+    """Whether a line stands in one of the statements."""
+    return any(each.lineno <= line <= (each.end_lineno or each.lineno) for each in statements)
 
 
 def _takes(handled: Iterable[str], fault: str) -> Truth:

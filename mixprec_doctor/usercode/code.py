@@ -12,7 +12,10 @@ from pathlib import Path
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.need import Need
+from mixprec_doctor.rehearsal import SERVERS, Rehearsal, Stop
 from mixprec_doctor.resolving.needs import NeedFinder
+from mixprec_doctor.resolving.providers import required_packages
+from mixprec_doctor.source.conditions import FailedTry
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule, UnparsableModule, parse_module
 from mixprec_doctor.source.sources import Sources
@@ -40,6 +43,8 @@ class UserCode:
     parsed: ParsedModule
     exports: Exports
     environment: Environment
+    rehearsal: Rehearsal  # of these lines: what was entered, and what a try took without a word
+    stop: Stop | None  # how the imports of these lines end; None: they run through, as far as reading tells
     _finders: dict[str, NeedFinder] = field(default_factory=dict)
 
     def packages(self) -> set[str]:
@@ -63,6 +68,18 @@ class UserCode:
         for node in ast.walk(self.parsed.tree):
             if isinstance(node, ast.Call):
                 yield node
+
+    def concerns(self, name: str) -> bool:
+        """Whether a dotted import name has to do with this code.
+
+        It does when an import statement of the code, or of what that imports, names its package, taken or not; or
+        when a package so named requires the distribution that holds it. No engine is dragged in that way.
+        """
+        top = name.partition(".")[0]
+        mentioned = {each.partition(".")[0] for each in self.rehearsal.mentioned}
+        if top in mentioned or top in SERVERS:
+            return top in mentioned
+        return top in required_packages(self.environment, mentioned)
 
     def missing(self, module: str) -> tuple[Need, ...]:
         """What importing a module needs and the environment lacks."""
@@ -94,7 +111,15 @@ def read_code(asked: str, environment: Environment, sources: Sources) -> UserCod
         line = f"line {fault.lineno}: {fault.msg}" if isinstance(fault, SyntaxError) else str(fault)
         raise UnreadableCode(place, line) from None
     sources.adopt(parsed)
-    return UserCode(place=place, parsed=parsed, exports=Exports(sources), environment=environment)
+    rehearsal = Rehearsal(Exports(sources), environment)
+    stop = rehearsal.run(parsed)
+    exports = Exports(sources)  # a new one: what was looked up before did not know which imports fail
+    for each in rehearsal.swallowed:
+        known = FailedTry(first=each.first, failed=each.failed, handler=each.handler, why=str(each.stop))
+        exports.conditions.settle(each.module, known)
+    return UserCode(
+        place=place, parsed=parsed, exports=exports, environment=environment, rehearsal=rehearsal, stop=stop
+    )
 
 
 def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -1,0 +1,34 @@
+"""Taking: whether an ``except`` takes an exception, by their names alone."""
+
+from __future__ import annotations
+
+__all__ = ["raised_name", "takes"]
+
+import ast
+import builtins
+from collections.abc import Iterable
+
+from mixprec_doctor.rehearsal.stop import Stop
+
+
+def takes(handled: Iterable[str], stop: Stop) -> bool:
+    """Whether a handler of these exceptions takes the stop; one of a library only where the names are equal."""
+    raised = getattr(builtins, stop.exception, None)
+    for name in handled:
+        wanted = getattr(builtins, name, None)
+        if name in (stop.exception, "BaseException", "Exception"):
+            return True
+        if isinstance(wanted, type) and isinstance(raised, type) and issubclass(raised, wanted):
+            return True
+    return False
+
+
+def raised_name(statement: ast.Raise, caught: Stop | None) -> str | None:
+    """The name of the exception that a statement raises; None for one that raises again what was caught."""
+    raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+    if isinstance(raised, ast.Attribute):
+        return raised.attr
+    if isinstance(raised, ast.Name):
+        known = isinstance(getattr(builtins, raised.id, None), type) or raised.id[:1].isupper()
+        return raised.id if known or caught is None else None
+    return None

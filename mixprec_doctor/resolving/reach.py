@@ -1,0 +1,116 @@
+"""Reach: what importing a module certainly imports, read quickly from the statements at the beginning of a line.
+
+What stands in a try, below a condition or in a function is left out, so an import that is found here runs, and one
+that is not found may run all the same. Nothing is parsed as a whole: this is for questions that cannot wait.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Mention", "Reach", "read_reach"]
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mixprec_doctor.source.sources import Sources
+
+_IMPORT = re.compile(
+    rb"(?m)^(?:from[ \t]+(?P<target>[\w.]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n]*(?:\\\n[^\n]*)*)"
+    rb"|import[ \t]+(?P<modules>[^\n#;]+))"
+)
+_QUOTES = (b'"""', b"'''")
+_COMMENT = re.compile(rb"#[^\n]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """An import statement that runs: where it stands, the module it names and what it takes from it."""
+
+    module: str  # the asking one
+    line: int
+    target: str
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        statement = f"from {self.target} import {', '.join(self.names)}" if self.names else f"import {self.target}"
+        return f"{self.module}, line {self.line}: {statement}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Everything that a package's own modules import on the way, in the order in which it was met."""
+
+    package: str
+    modules: frozenset[str]  # of the package itself
+    mentions: tuple[Mention, ...]  # of others
+
+    def packages(self) -> frozenset[str]:
+        """The top-level packages of others that are imported."""
+        return frozenset(mention.target.partition(".")[0] for mention in self.mentions)
+
+
+def read_reach(sources: Sources, modules: Iterable[str]) -> Reach:
+    """What importing the modules reaches; they are all of one package, whose modules are followed."""
+    asked = tuple(modules)
+    package = asked[0].partition(".")[0]
+    waiting = deque(each for module in asked for each in _chain(module))
+    seen: set[str] = set()
+    mentions: list[Mention] = []
+    while waiting:
+        module = waiting.popleft()
+        if module in seen or (text := sources.text(module)) is None:
+            continue
+        seen.add(module)
+        for mention in _mentions(module, text, is_package=_is_package(sources, module)):
+            if mention.target.partition(".")[0] != package:
+                mentions.append(mention)
+                continue
+            waiting += _chain(mention.target)
+            if _is_package(sources, mention.target):
+                waiting += (f"{mention.target}.{name}" for name in mention.names)
+    return Reach(package=package, modules=frozenset(seen), mentions=tuple(mentions))
+
+
+def _is_package(sources: Sources, module: str) -> bool:
+    tree = sources.tree(module.partition(".")[0])
+    return tree is not None and tree.has(module.replace(".", "/") + "/__init__.py")
+
+
+def _chain(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def _mentions(module: str, text: bytes, *, is_package: bool) -> Iterator[Mention]:
+    line, quotes, last = 1, [0, 0], 0
+    for found in _IMPORT.finditer(text):
+        passed = text[last : found.start()]
+        line, last = line + passed.count(b"\n"), found.start()
+        quotes = [count + passed.count(mark) for count, mark in zip(quotes, _QUOTES, strict=True)]
+        if any(count % 2 for count in quotes):
+            continue  # inside of a docstring
+        if found["modules"] is not None:
+            for part in found["modules"].split(b","):
+                if names := part.split():
+                    yield Mention(module=module, line=line, target=names[0].decode(errors="replace"))
+            continue
+        target = _absolute(found["target"].decode(errors="replace"), module, is_package=is_package)
+        if target:
+            yield Mention(module=module, line=line, target=target, names=tuple(_names(found["names"])))
+
+
+def _names(raw: bytes) -> Iterator[str]:
+    for part in _COMMENT.sub(b"", raw).replace(b"\\\n", b" ").strip(b"() \t\r\n").split(b","):
+        words = part.split(b";")[0].split()
+        if words and words[0] != b"*":
+            yield words[0].decode(errors="replace")
+
+
+def _absolute(target: str, module: str, *, is_package: bool) -> str:
+    level = len(target) - len(target.lstrip("."))
+    if not level:
+        return target
+    parts = module.split(".")
+    base = parts[: len(parts) - level + (1 if is_package else 0)]
+    return ".".join([*base, *filter(None, [target.lstrip(".")])]) if base else ""
