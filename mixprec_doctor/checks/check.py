@@ -6,12 +6,16 @@ __all__ = ["Check", "Patient"]
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.source.exports import Exports
+from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.code import UserCode
 
 
@@ -26,6 +30,12 @@ class Patient:
     wanted: str | None = None  # the engine that the user asked about
     import_folders: tuple[str, ...] = ()  # the working directory and PYTHONPATH: what Python looks into first
     code: UserCode | None = None  # the lines that the user asked about
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what several checks work out once
+
+    @cached_property
+    def exports(self) -> Exports:
+        """The source of all packages of the environment, read as far as somebody asks."""
+        return self.code.exports if self.code is not None else Exports(Sources.of_environment(self.environment))
 
     def engine(self, name: str) -> InstalledEngine | None:
         """The engine of that name, if it is there."""

@@ -6,6 +6,7 @@ __all__ = ["ENGINES", "find_engines", "locate_package"]
 
 from pathlib import Path
 
+from mixprec_doctor.environment.manifest import code_version, public
 from mixprec_doctor.records.environment import Distribution, Environment, InstalledEngine
 
 ENGINES: tuple[str, ...] = ("vllm", "sglang", "torch")  # import packages; torch is mixprec's own engine
@@ -44,13 +45,20 @@ def _engine(environment: Environment, name: str) -> InstalledEngine | None:
         return None  # an unrelated folder of that name
     if place is None and not owners:
         return None
-    owner = owners[0] if owners else None
+    owner = _present(owners, place)
     return InstalledEngine(
         engine=name,
         version=owner.version if owner else None,
         distribution=owner.name if owner else None,
         root=str(place) if place is not None else None,
     )
+
+
+def _present(owners: list[Distribution], place: Path | None) -> Distribution | None:
+    """Of several owners the one whose version the files themselves state, else the first."""
+    if len(owners) > 1 and place is not None and (stated := public(code_version(place))) is not None:
+        return next((each for each in owners if public(each.version) == stated), owners[0])
+    return owners[0] if owners else None
 
 
 def _owners(environment: Environment, name: str, place: Path | None) -> list[Distribution]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixprec_doctor.records.environment import Editable
+from mixprec_doctor.records.environment import DeadPath, Editable
 
 _IMPORTED = re.compile(r"import[ \t]+(__editable__\w+|_\w+)")
 
@@ -21,6 +21,7 @@ class PathFile:
 
     folders: tuple[str, ...] = ()
     editables: tuple[Editable, ...] = ()
+    dead: tuple[DeadPath, ...] = ()
 
 
 def read_path_files(site_packages: Path) -> tuple[PathFile, ...]:
@@ -40,6 +41,7 @@ def read_path_file(file: Path) -> PathFile:
         return PathFile()
     folders: list[str] = []
     editables: list[Editable] = []
+    dead: list[DeadPath] = []
     for line in (each.rstrip() for each in lines):
         if not line or line.startswith("#") or "\0" in line:
             continue
@@ -50,7 +52,9 @@ def read_path_file(file: Path) -> PathFile:
         folder = file.parent / line
         if folder.is_dir():
             folders.append(str(folder))
-    return PathFile(folders=tuple(folders), editables=tuple(editables))
+        elif not folder.exists():
+            dead.append(DeadPath(file=str(file), path=str(folder)))
+    return PathFile(folders=tuple(folders), editables=tuple(editables), dead=tuple(dead))
 
 
 def _read_finder(file: Path) -> list[Editable]:

@@ -10,7 +10,7 @@ from mixprec_doctor.environment.interpreter import Portrait, ask_interpreter, ow
 from mixprec_doctor.environment.metadata import read_folder
 from mixprec_doctor.environment.pathfiles import read_path_files
 from mixprec_doctor.environment.target import NoSuchTarget, Target, UnreadableEnvironment
-from mixprec_doctor.records.environment import Distribution, Editable, Environment, Leftover
+from mixprec_doctor.records.environment import DeadPath, Distribution, Editable, Environment, Leftover
 
 
 def read_environment(target: Target | None = None) -> Environment:
@@ -61,6 +61,7 @@ def _survey(portrait: Portrait) -> Environment:
     paths: dict[Path, None] = {}
     seen: set[Path] = set()
     editables: list[Editable] = []
+    dead: list[DeadPath] = []
     for folder in folders:
         if (real := folder.resolve()) in seen:  # lib64 is often a link to lib
             continue
@@ -68,6 +69,7 @@ def _survey(portrait: Portrait) -> Environment:
         paths[folder] = None
         for path_file in read_path_files(folder):
             editables += path_file.editables
+            dead += path_file.dead
             for added in map(Path, path_file.folders):
                 if (real := added.resolve()) not in seen:
                     seen.add(real)
@@ -86,4 +88,5 @@ def _survey(portrait: Portrait) -> Environment:
         distributions=tuple(distributions),
         editables=tuple(editables),
         leftovers=tuple(leftovers),
+        dead_paths=tuple(dead),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "DeadPath",
     "Distribution",
     "Editable",
     "EntryPoint",
@@ -91,6 +92,14 @@ class Editable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeadPath:
+    """A line of a ``.pth`` file that names a folder which is not there."""
+
+    file: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Leftover:
     """Something in site-packages that an interrupted installation left behind."""
 
@@ -108,6 +117,7 @@ class Environment:
     distributions: tuple[Distribution, ...] = ()
     editables: tuple[Editable, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
+    dead_paths: tuple[DeadPath, ...] = ()
     stdlib: str | None = None  # the folder of the standard library, where known
 
     def find(self, name: str) -> Distribution | None:
@@ -132,6 +142,7 @@ class Environment:
             "distributions": [found.to_json() for found in self.distributions],
             "editables": [{"package": each.package, "path": each.path} for each in self.editables],
             "leftovers": [{"path": each.path, "reason": each.reason} for each in self.leftovers],
+            "dead_paths": [{"file": each.file, "path": each.path} for each in self.dead_paths],
         }
 
 

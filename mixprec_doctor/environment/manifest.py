@@ -1,0 +1,118 @@
+"""Manifest: the files that a distribution says it installed, compared with those that are there."""
+
+from __future__ import annotations
+
+__all__ = ["Match", "RecordedFile", "code_version", "gone_files", "match_files", "public", "read_manifest"]
+
+import base64
+import csv
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixprec_doctor.records.environment import Distribution
+
+_SAMPLE = 64  # files that are compared by their contents
+_LARGEST = 2**20
+_VERSION = re.compile(r"""(?m)^__version__\s*(?::[^=\n]*)?=\s*(?:version\s*=\s*)?["']([^"'\n]+)["']""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedFile:
+    """One line of a RECORD, its path relative to site-packages."""
+
+    path: str
+    sha256: str | None
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How many of some recorded files are there with the recorded contents."""
+
+    compared: int
+    alike: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that were compared are as recorded."""
+        return self.compared > 0 and self.alike == self.compared
+
+
+def read_manifest(distribution: Distribution) -> tuple[RecordedFile, ...]:
+    """The lines of its RECORD; empty when there is none or it is no table."""
+    try:
+        with open(Path(distribution.metadata) / "RECORD", encoding="utf-8", errors="replace", newline="") as stream:  # noqa: PTH123
+            return tuple(_recorded(row) for row in csv.reader(stream) if row and row[0])
+    except (OSError, csv.Error):
+        return ()
+
+
+def gone_files(distribution: Distribution, package: str) -> tuple[str, ...]:
+    """Modules and libraries of a package that the distribution recorded and that are not there."""
+    wanted = [
+        each.path
+        for each in read_manifest(distribution)
+        if each.path.startswith(f"{package}/") and each.path.endswith((".py", ".so"))
+    ]
+    return tuple(path for path in wanted if not os.path.exists(f"{distribution.location}/{path}"))  # noqa: PTH110  thousands of them
+
+
+def match_files(distribution: Distribution, package: str) -> Match:
+    """A sample of a package's files against the sizes and hashes that the distribution recorded."""
+    recorded = [
+        each
+        for each in read_manifest(distribution)
+        if each.path == f"{package}.py" or (each.path.startswith(f"{package}/") and each.path.endswith(".py"))
+    ]
+    sample = _spread([each for each in recorded if each.sha256])
+    return Match(compared=len(sample), alike=sum(_is_alike(each, distribution.location) for each in sample))
+
+
+def code_version(place: Path) -> str | None:
+    """The version that a package's own files state as a literal; None where they state none."""
+    for name in ("_version.py", "version.py", "__init__.py"):
+        try:
+            text = (place / name).read_text(errors="replace")
+        except OSError:
+            continue
+        if found := _VERSION.search(text):
+            return found[1]
+    return None
+
+
+def _recorded(row: list[str]) -> RecordedFile:
+    path, digest, size = [*row, "", ""][:3]
+    algorithm, _, value = digest.partition("=")
+    return RecordedFile(
+        path=path.replace("\\", "/"),
+        sha256=value if algorithm == "sha256" and value else None,
+        size=int(size) if size.isdecimal() else None,
+    )
+
+
+def _spread(files: list[RecordedFile]) -> list[RecordedFile]:
+    """Some of many, from everywhere among them."""
+    step = max(1, len(files) // _SAMPLE)
+    return files[::step][:_SAMPLE]
+
+
+def _is_alike(recorded: RecordedFile, location: str) -> bool:
+    file = Path(location) / recorded.path
+    try:
+        size = file.stat().st_size
+        if recorded.size is not None and recorded.size != size:
+            return False
+        if size > _LARGEST:
+            return True  # of one size: enough for a sample
+        digest = hashlib.sha256(file.read_bytes()).digest()
+    except OSError:
+        return False
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == recorded.sha256
+
+
+def public(version: str | None) -> str | None:
+    """A version without what only one build adds to it."""
+    return version.partition("+")[0] if version else None
