@@ -21,11 +21,16 @@ from mixprec_doctor.checks import (
     code_imports,
     code_needs,
     code_placeholders,
+    code_tried,
     companion_versions,
+    construct_tried,
     cuda_companions,
     duplicate_metadata,
     engine_clash,
+    further_requirements,
     gpu_unused,
+    import_deadly,
+    import_tried,
     leftovers,
     missing_requirements,
     missing_roles,
@@ -34,8 +39,10 @@ from mixprec_doctor.checks import (
     other_python,
     placeholder_roles,
     plugin_absent,
+    reading_refuted,
     shadowed_engine,
     shared_packages,
+    tries_left_out,
     unfilled_arguments,
     violated_requirements,
 )
@@ -45,6 +52,7 @@ from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.finding import Finding, Severity
 
 _GRAVEST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+_TRIED = ("MP210", "MP211", "MP212", "MP304")  # what really failed, as against what was read
 
 
 class UnknownCode(MixprecError):
@@ -80,13 +88,20 @@ CHECKS: tuple[Check, ...] = register(
     violated_requirements.CHECK,
     plugin_absent.CHECK,
     shadowed_engine.CHECK,
+    further_requirements.CHECK,
     missing_roles.CHECK,
     placeholder_roles.CHECK,
     code_imports.CHECK,
     code_needs.CHECK,
     code_placeholders.CHECK,
+    import_tried.CHECK,
+    import_deadly.CHECK,
+    code_tried.CHECK,
+    reading_refuted.CHECK,
+    tries_left_out.CHECK,
     unfilled_arguments.CHECK,
     code_calls.CHECK,
+    construct_tried.CHECK,
     cuda_companions.CHECK,
     companion_versions.CHECK,
     other_python.CHECK,
@@ -119,7 +134,11 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     checks = tuple(checks)
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
     found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0]))
-    return group([finding for _, finding in found], {check.code: check.explains for check in checks})
+    explains = {check.code: check.explains for check in checks}
+    for _, finding in found:  # an error that was read explains what then fails in the same place
+        if finding.severity is Severity.ERROR and finding.code not in _TRIED:
+            explains[finding.code] = (*explains[finding.code], *_TRIED)
+    return group([finding for _, finding in found], explains)
 
 
 def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:

@@ -7,12 +7,10 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from packaging.requirements import Requirement
-from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.requirements import needed
+from mixprec_doctor.checks.requirements import exclude_each_other, needed
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -45,22 +43,6 @@ def _find(patient: Patient) -> Iterator[Finding]:
             commands=("python3 -m venv sglang-env", f"sglang-env/bin/pip install 'sglang=={sglang.version}'"),
         ),
     )
-
-
-def exclude_each_other(left: SpecifierSet, right: SpecifierSet) -> bool:
-    """Whether no version can satisfy both: an exact pin outside the other, or ranges that do not meet."""
-    both = SpecifierSet(f"{left},{right}" if str(left) and str(right) else f"{left}{right}")
-    exact = [each for each in both if each.operator == "==" and not each.version.endswith(".*")]
-    if exact:
-        return not any(both.contains(each.version, prereleases=True) for each in exact)
-    lower = [Version(each.version) for each in both if each.operator in (">=", ">", "~=")]
-    upper = [each for each in both if each.operator in ("<", "<=")]
-    return bool(lower) and any(_below(each, max(lower)) for each in upper)
-
-
-def _below(limit: Specifier, floor: Version) -> bool:
-    ceiling = Version(limit.version)
-    return ceiling < floor or (ceiling == floor and limit.operator == "<")
 
 
 def _pins(engine: InstalledEngine, patient: Patient) -> dict[str, Requirement]:

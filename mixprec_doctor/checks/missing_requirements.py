@@ -6,79 +6,65 @@ __all__ = ["CHECK"]
 
 from collections.abc import Iterator
 
-from packaging.requirements import Requirement
-
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
+from mixprec_doctor.checks.pins import Pin, engine_pins, install_command, names_of, rivals
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
-
-# Companions of torch that engines require for pictures, sound and video only. Leaving them out of a
-# text-only environment is common and, where their CUDA builds would meet a CPU torch, a cure.
-_MEDIA = frozenset({"torchvision", "torchaudio", "torchcodec"})
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
     for engine in patient.engines:
-        missing = list(_missing(engine, patient))
-        media = [each for each in missing if each.name.lower() in _MEDIA]
-        needed = [each for each in missing if each not in media]
+        absent = [pin for pin in engine_pins(engine, patient) if pin.installed is None]
+        needed = [pin for pin in absent if pin.breaks]
+        spare = [pin for pin in absent if not pin.breaks]
         if needed:
-            # Of code that was asked about MP204 says what it really lacks.
-            severity = Severity.ERROR if patient.code is None else Severity.WARNING
-            yield _finding(engine, needed, patient, severity=severity)
-        if media:
-            yield _finding(engine, media, patient, severity=Severity.INFO)
+            yield _needed(engine, needed, patient)
+        if spare:
+            yield _spare(engine, spare, patient)
 
 
-def _missing(engine: InstalledEngine, patient: Patient) -> Iterator[Requirement]:
-    owner = patient.environment.find(engine.distribution) if engine.distribution else None
-    for judged in judge_requirements(owner, patient.environment) if owner else ():
-        if judged.verdict is Verdict.MISSING:
-            yield judged.requirement
-
-
-def _finding(engine: InstalledEngine, missing: list[Requirement], patient: Patient, *, severity: Severity) -> Finding:
-    names = sorted({each.name for each in missing}, key=str.lower)
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    media = severity is Severity.INFO
+def _needed(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
+    against = rivals(pins, patient)
+    command = install_command(pins, patient)
+    what = "the code that was asked about" if patient.code is not None else f"starting {engine.engine}"
     return Finding(
         code="MP107",
-        severity=severity,
+        # Of code that was asked about MP204 says what it really lacks.
+        severity=Severity.WARNING if patient.code is not None else Severity.ERROR,
         engine=engine.engine,
-        summary=f"{engine.distribution} requires {shown}: not installed",
-        cause=(
-            "they serve pictures, sound and video; text models run without them"
-            if media
-            else "left out by --no-deps or removed later; importing the engine stops at the first one"
-        ),
-        evidence=tuple(f"{engine.distribution} {engine.version} requires {_plain(each)}" for each in missing),
-        remedy=None
-        if media
-        else Remedy(
-            text="install what is missing, in the versions that the engine asks for",
-            commands=(
-                f"{installer(patient.environment)} install " + " ".join(f"'{_plain(each)}'" for each in missing),
-            ),
-        ),
+        summary=f"{engine.distribution} requires {names_of(pins)}: not installed, and {what} imports it",
+        cause="left out by --no-deps or removed later; the import stops at the first one",
+        evidence=(*map(str, pins), *against),
+        remedy=Remedy(text="give each engine an environment of its own: another one here excludes these versions")
+        if against
+        else Remedy(text="install what is not there, in the versions that the engine asks for", commands=(command,)),
+        subjects=(engine.engine,),
     )
 
 
-def _plain(requirement: Requirement) -> str:
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{requirement.name}{extras}{requirement.specifier}"
+def _spare(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
+    what = "the code that was asked about imports" if patient.code is not None else "the start of the engine imports"
+    return Finding(
+        code="MP107",
+        severity=Severity.INFO,
+        engine=engine.engine,
+        summary=f"{engine.distribution} requires {names_of(pins)}: not installed",
+        cause=f"nothing that {what} asks for them; they serve single features, such as pictures, tools or one backend",
+        evidence=tuple(map(str, pins)),
+        subjects=(engine.engine,),
+    )
 
 
 CHECK = Check(
     code="MP107",
-    title="Required distributions are missing",
+    title="Required distributions are not installed",
     promise="An engine's own metadata requires distributions that the environment does not have.",
     explanation=(
-        "Read from the Requires-Dist lines of the installed release, with the markers evaluated for "
-        "the examined "
-        "interpreter; extras are not counted. Missing torchvision, torchaudio and torchcodec are only "
-        "noted: text "
-        "models do not need them, and their usual builds are for CUDA."
+        "Read from the Requires-Dist lines of the installed release, with the markers evaluated for the examined "
+        "interpreter; extras are not counted. The engine's modules are followed from the one that starts its server: "
+        "what they import without a guard is an error, the rest is only noted. With `--code` the modules that the "
+        "code imports are followed instead, and it is a warning beside what MP204 says. Where another engine of the "
+        "environment excludes the version that is asked for, no command is given."
     ),
     example="`pip install --no-deps sglang`, then `import sglang` ends in `No module named 'numpy'`.",
     cure="Install all of them at once with the command that the finding shows.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Judged", "Verdict", "installer", "judge_requirements", "needed"]
+__all__ = ["Judged", "Verdict", "exclude_each_other", "installer", "judge_requirements", "needed"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from enum import Enum
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
-from packaging.version import InvalidVersion
+from packaging.specifiers import Specifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from mixprec_doctor.environment.requirement import parse_requirement
 from mixprec_doctor.records.environment import Distribution, Environment
@@ -52,6 +53,22 @@ def needed(distribution: Distribution, environment: Environment) -> Iterator[Req
                 yield requirement
         except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, KeyError):
             continue
+
+
+def exclude_each_other(left: SpecifierSet, right: SpecifierSet) -> bool:
+    """Whether no version can satisfy both: an exact pin outside the other, or ranges that do not meet."""
+    both = SpecifierSet(f"{left},{right}" if str(left) and str(right) else f"{left}{right}")
+    exact = [each for each in both if each.operator == "==" and not each.version.endswith(".*")]
+    if exact:
+        return not any(both.contains(each.version, prereleases=True) for each in exact)
+    lower = [Version(each.version) for each in both if each.operator in (">=", ">", "~=")]
+    upper = [each for each in both if each.operator in ("<", "<=")]
+    return bool(lower) and any(_below(each, max(lower)) for each in upper)
+
+
+def _below(limit: Specifier, floor: Version) -> bool:
+    ceiling = Version(limit.version)
+    return ceiling < floor or (ceiling == floor and limit.operator == "<")
 
 
 def installer(environment: Environment) -> str:

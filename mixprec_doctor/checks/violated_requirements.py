@@ -7,43 +7,59 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.requirements import Judged, Verdict, installer, judge_requirements
+from mixprec_doctor.checks.pins import Pin, engine_pins, install_command, names_of, rivals
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
     for engine in patient.engines:
-        owner = patient.environment.find(engine.distribution) if engine.distribution else None
-        violated = [
-            judged
-            for judged in (judge_requirements(owner, patient.environment) if owner else ())
-            if judged.verdict is Verdict.VIOLATED
-        ]
-        if violated:
-            yield _finding(engine, violated, patient)
+        other = [pin for pin in engine_pins(engine, patient) if pin.installed is not None]
+        breaking = [pin for pin in other if pin.breaks]
+        harmless = [pin for pin in other if not pin.breaks]
+        if breaking:
+            yield _breaking(engine, breaking, patient)
+        if harmless:
+            yield _harmless(engine, harmless, patient)
 
 
-def _finding(engine: InstalledEngine, violated: list[Judged], patient: Patient) -> Finding:
-    names = ", ".join(judged.requirement.name for judged in violated[:6])
-    more = f" and {len(violated) - 6} more" if len(violated) > 6 else ""
-    pins = " ".join(f"'{judged.requirement.name}{judged.requirement.specifier}'" for judged in violated)
+def _breaking(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
+    gone = [name for pin in pins for name in pin.gone]
+    shown = ", ".join(gone[:4]) + (f" and {len(gone) - 4} more" if len(gone) > 4 else "")
     return Finding(
         code="MP108",
-        severity=Severity.WARNING,
+        # Of code that was asked about MP204 says what it really lacks.
+        severity=Severity.WARNING if patient.code is not None else Severity.ERROR,
         engine=engine.engine,
-        summary=f"{engine.distribution} {engine.version} excludes the installed version of {names}{more}",
-        cause=("something installed later moved them; whether it matters depends on what the engine uses of them"),
-        evidence=tuple(
-            f"{judged.requirement.name}{judged.requirement.specifier} is required, "
-            f"{judged.installed.version if judged.installed else None} is installed"
-            for judged in violated
-        ),
-        remedy=Remedy(
-            text="go back to the versions that the engine was released with",
-            commands=(f"{installer(patient.environment)} install {pins}",),
-        ),
+        summary=f"{engine.distribution} {engine.version} imports {shown}, which the installed version does not have",
+        cause=f"{names_of(pins)}: installed in a version that the engine's own metadata excludes",
+        evidence=tuple(map(str, pins)),
+        remedy=_remedy(pins, patient, text="go back to the versions that the engine was released with"),
+        subjects=(engine.engine,),
     )
+
+
+def _harmless(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
+    return Finding(
+        code="MP108",
+        severity=Severity.INFO,
+        engine=engine.engine,
+        summary=(
+            f"{names_of(pins)}: outside the pins of {engine.distribution} {engine.version}; "
+            f"all that {engine.engine} imports from them is there"
+        ),
+        cause="something installed later moved them; for importing that is harmless, for serving nobody has tested it",
+        evidence=tuple(map(str, pins)),
+        remedy=_remedy(pins, patient, text="nothing to do for importing; the set that the release was tested with is"),
+        subjects=(engine.engine,),
+    )
+
+
+def _remedy(pins: list[Pin], patient: Patient, *, text: str) -> Remedy:
+    against = rivals(pins, patient)
+    if against:
+        return Remedy(text=f"give each engine an environment of its own: {'; '.join(against[:3])}")
+    return Remedy(text=text, commands=(install_command(pins, patient),))
 
 
 CHECK = Check(
@@ -51,13 +67,13 @@ CHECK = Check(
     title="Required distributions have excluded versions",
     promise="A distribution that an engine requires is installed in a version that its metadata excludes.",
     explanation=(
-        "What `pip check` says, for the engines only and with the markers of the examined "
-        "interpreter. It is a "
-        "warning: engines pin many distributions exactly that work in other versions too. Look here "
-        "first when "
-        "an import fails inside one of those that are listed."
+        "What `pip check` says, for the engines only and with the markers of the examined interpreter, and judged: "
+        "the engine's modules are followed from the one that starts its server (with `--code` from those that the "
+        "code imports), and what they take from the distribution without a guard is looked up in the installed "
+        "version. Something gone is an error; when all is there it is only noted, since engines pin many distributions "
+        "exactly that work in other versions too."
     ),
-    example="SGLang 0.5.3 pins `torch==2.8.0`; the environment has torch 2.13.0.",
-    cure=("Install the versions that the finding lists, or an engine release that was made for those you have."),
+    example="SGLang 0.5.3 pins `torch==2.8.0`; the environment has torch 2.13.0, and every import finds what it takes.",
+    cure="Install the versions that the finding lists, or an engine release that was made for those you have.",
     find=_find,
 )

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from mixprec_doctor import examine
 from mixprec_doctor.checks import CHECKS, UnknownCode, find_check, register, run_checks, select_checks
-from mixprec_doctor.checks.engine_clash import exclude_each_other
+from mixprec_doctor.checks.requirements import exclude_each_other
 from mixprec_doctor.records.finding import Finding, Severity
 from tests.doctor.conftest import GPU, LAPTOP, FakeEnvironment
 from tests.doctor.engines import SGLANG, VLLM
@@ -130,29 +130,9 @@ def test_specifiers_exclude_each_other(left: str, right: str, excluded: bool) ->
     assert exclude_each_other(SpecifierSet(left), SpecifierSet(right)) is excluded
 
 
-def test_missing_requirements_are_listed_all_at_once(fake: FakeEnvironment) -> None:
-    fake.install("sglang", "0.4.7", files=SGLANG, requires=[
-        "numpy", "IPython>=8", "torch; extra == 'srt'", "tomli; python_version < '3.11'", "torchvision",
-    ])  # fmt: skip
-    error, note = findings(fake, "MP107")
-    assert error.summary == "sglang requires IPython, numpy: not installed"
-    assert error.remedy is not None
-    assert error.remedy.commands == (f"{_pip(fake)} install 'numpy' 'IPython>=8'",)
-    assert (note.severity, note.evidence) == (Severity.INFO, ("sglang 0.4.7 requires torchvision",))
-
-
 def test_requirements_that_cannot_be_read_are_left_alone(fake: FakeEnvironment) -> None:
     fake.install("vllm", files=VLLM, requires=["not a requirement !", "x; nonsense == '1'", "y @ https://e.org/y.whl"])
     assert [each.summary for each in findings(fake, "MP107")] == ["vllm requires y: not installed"]
-
-
-def test_violated_requirements_are_a_warning(fake: FakeEnvironment) -> None:
-    fake.install("sglang", "0.5.3", files=SGLANG, requires=["torch==2.8.0", "numpy>=1"])
-    fake.install_torch("2.13.0+cpu")
-    fake.install("numpy", "2.0")
-    (found,) = findings(fake, "MP108")
-    assert found.severity is Severity.WARNING
-    assert found.evidence == ("torch==2.8.0 is required, 2.13.0+cpu is installed",)
 
 
 def test_a_local_version_satisfies_its_public_pin(fake: FakeEnvironment) -> None:
