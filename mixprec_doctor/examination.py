@@ -66,6 +66,7 @@ def examine(
         engines=tuple(EngineStatus(engine=each, usable=_usable(each, findings)) for each in engines),
         roles=tuple(resolution for resolved in roles.values() for resolution in resolved),
         findings=findings,
+        checks=tuple(check.code for check in checks),
         seconds=time.perf_counter() - started,
     )
 

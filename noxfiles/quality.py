@@ -16,6 +16,7 @@ UNIT = (
     "compressed-tensors",
     "msgspec>=0.19",
     "attrs>=23",
+    "jsonschema>=4",
 )
 
 

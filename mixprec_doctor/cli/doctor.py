@@ -54,5 +54,6 @@ def doctor(
             select=codes(select),
             ignore=codes(ignore),
         )
-    write(render_report(report, format_, page_for(sys.stdout) if output is None else Page()), output)
+    page = page_for(sys.stdout) if output is None else Page()
+    write(render_report(report, format_, page, strict=strict), output)
     return int(report.exit_code(strict=strict))

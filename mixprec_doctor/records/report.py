@@ -37,6 +37,7 @@ class Report:
     findings: tuple[Finding, ...]  # gravest first
     seconds: float
     verified: bool = False
+    checks: tuple[str, ...] | None = None  # codes of the checks that were asked; None: all
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
         """The code of the contract; ``strict`` counts warnings too."""

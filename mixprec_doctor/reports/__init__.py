@@ -11,6 +11,7 @@ from typing import cast
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.report import Report
+from mixprec_doctor.redaction import Redactor, Secrets
 from mixprec_doctor.reports.page import Page
 
 # Where the renderer of a format lives; imported when it is asked for.
@@ -18,7 +19,11 @@ FORMATS: Mapping[str, str] = {
     "text": "mixprec_doctor.reports.text",
     "json": "mixprec_doctor.reports.document",
     "markdown": "mixprec_doctor.reports.markdown",
+    "sarif": "mixprec_doctor.reports.sarif",
+    "junit": "mixprec_doctor.reports.junit",
+    "github": "mixprec_doctor.reports.github",
 }
+_FOR_MACHINES = frozenset({"json"})  # its paths are read by programs, and stay whole
 
 
 class UnknownFormat(MixprecError):
@@ -32,9 +37,16 @@ class UnknownFormat(MixprecError):
         return f"no format {self.name!r}; known: {', '.join(FORMATS)}"
 
 
-def render_report(report: Report, name: str, page: Page | None = None) -> str:
-    """The report in a format, for a page of some width and colour."""
+def render_report(
+    report: Report, name: str, page: Page | None = None, *, strict: bool = False, secrets: Secrets | None = None
+) -> str:
+    """The report in a format, for a page of some width and colour; no secret stands in any.
+
+    ``strict`` makes warnings count where a format has failures; ``secrets`` are those of the environment
+    variables unless given.
+    """
     if name not in FORMATS:
         raise UnknownFormat(name)
+    redactor = Redactor(secrets or Secrets.of(), personal=name not in _FOR_MACHINES)
     renderer: ModuleType = importlib.import_module(FORMATS[name])
-    return cast("str", renderer.render(report, page or Page()))
+    return cast("str", renderer.render(redactor.record(report), page or Page(), strict=strict))

@@ -10,6 +10,6 @@ from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports.page import Page
 
 
-def render(report: Report, page: Page) -> str:
+def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as JSON."""
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"

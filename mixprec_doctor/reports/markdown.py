@@ -14,7 +14,7 @@ from mixprec_doctor.reports.text import MARKS, verdict
 from mixprec_doctor.version import __version__
 
 
-def render(report: Report, page: Page) -> str:
+def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as Markdown."""
     interpreter = report.target.interpreter
     machine = report.machine
@@ -43,6 +43,8 @@ def render(report: Report, page: Page) -> str:
 
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"#### {MARKS[finding.severity]} {finding.code}: {_escape(finding.summary)}"
+    if finding.follows:
+        yield f"\nFollows from {finding.follows}."
     if finding.cause:
         yield f"\n{_escape(finding.cause)}"
     if finding.evidence:

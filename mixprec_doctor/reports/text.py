@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.report import EngineStatus, Report
-from mixprec_doctor.records.resolution import Resolution, Status
+from mixprec_doctor.records.resolution import Status
 from mixprec_doctor.reports.page import Page
 
 MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
@@ -21,7 +21,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def render(report: Report, page: Page) -> str:
+def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as text."""
     lines = [*_target(report, page), *_machine(report.machine, page), *_engines(report, page)]
     lines += [*_roles(report, page), *_findings(report.findings, page), "", _verdict_line(report, page)]
@@ -30,15 +30,20 @@ def render(report: Report, page: Page) -> str:
 
 def verdict(report: Report) -> str:
     """The report in one line."""
-    counts = {each: sum(one.severity is each for one in report.findings) for each in Severity}
+    roots = [each for each in report.findings if each.follows is None] or list(report.findings)
+    counts = {each: sum(one.severity is each for one in roots) for each in Severity}
     problems = [
         f"{count} {word}{'s' if count > 1 else ''}"
         for count, word in ((counts[Severity.ERROR], "error"), (counts[Severity.WARNING], "warning"))
         if count
     ]
     if problems:
-        first = next(each for each in report.findings if each.severity is not Severity.INFO)
-        return f"{', '.join(problems)}; first: {first.summary}"
+        first = next(each for each in roots if each.severity is not Severity.INFO)
+        more = sum(each.severity is not Severity.INFO for each in report.findings) - sum(
+            each.severity is not Severity.INFO for each in roots
+        )
+        follow = f" ({more} more follow{'s' if more == 1 else ''} from what is above)" if more else ""
+        return f"{', '.join(problems)}{follow}; first: {first.summary}"
     names = ", ".join(_named(status) for status in report.engines if status.engine.engine != "torch")
     return f"nothing found against {names}" if names else "nothing found"
 
@@ -85,7 +90,7 @@ def _engines(report: Report, page: Page) -> Iterator[str]:
         source = status.engine.distribution
         provided = f" (from {source})" if source and source != status.engine.engine else ""
         mark = page.paint("✗", "red") if bad else page.paint("✓", "green")
-        yield f"  {mark} {_named(status)}{provided}"
+        yield from _marked(mark, f"{_named(status)}{provided}", page)
 
 
 def _roles(report: Report, page: Page) -> Iterator[str]:
@@ -94,22 +99,21 @@ def _roles(report: Report, page: Page) -> Iterator[str]:
         found = [role for role in roles if role.status is Status.FOUND]
         yield ""
         yield page.paint(f"Names that mixprec needs from {engine}", "bold")
-        yield f"  {page.paint('✓', 'green')} {len(found)} found of {len(roles)}, by reading the source"
+        mark = page.paint("✓", "green")
+        yield from _marked(mark, f"{len(found)} found of {len(roles)}, by reading the source", page)
         for role in roles:
-            if role.status is not Status.FOUND:
-                yield from _unresolved(role, page)
+            if role.status is Status.PLACEHOLDER:
+                text = f"{role.role.value}: a placeholder stands in for it ({role.condition})"
+                yield from _marked(page.paint("!", "yellow"), text, page)
+        absent = [role.role.value for role in roles if role.status is Status.MISSING]
+        if absent:
+            yield from _marked(page.paint("-", "dim"), f"not in this release: {', '.join(absent)}", page)
         yield from page.wrap(f"every path and signature: mixprec resolve --engine {engine}", indent=4)
 
 
-def _unresolved(role: Resolution, page: Page) -> Iterator[str]:
-    if role.status is Status.PLACEHOLDER:
-        text = f"{role.role.value}: a placeholder stands in for it ({role.condition})"
-    else:
-        last = role.tried[-1].fault if role.tried else None
-        text = f"{role.role.value}: {last or role.status.value}"
+def _marked(mark: str, text: str, page: Page) -> Iterator[str]:
     lines = page.wrap(text, indent=4)
-    mark = "!" if role.status is Status.PLACEHOLDER else "-"
-    yield f"  {page.paint(mark, 'yellow' if mark == '!' else 'dim')} {lines[0].strip()}"
+    yield f"  {mark} {lines[0].strip()}"
     yield from lines[1:]
 
 
@@ -119,6 +123,9 @@ def _findings(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
     if not findings:
         yield f"  {page.paint('✓', 'green')} none"
     for index, finding in enumerate(findings):
+        if finding.follows and index:
+            yield from page.wrap(f"↳ so also {finding.code} {finding.summary}", indent=6, first=4)
+            continue
         if index:
             yield ""
         yield from _finding(finding, page)
@@ -144,7 +151,7 @@ def _verdict_line(report: Report, page: Page) -> str:
     errors = any(each.severity is Severity.ERROR for each in report.findings)
     warnings = any(each.severity is Severity.WARNING for each in report.findings)
     mark, style = ("✗", "red") if errors else ("!", "yellow") if warnings else ("✓", "green")
-    text = f"{verdict(report)} (static, {report.seconds:.2f} s)"
+    text = f"{verdict(report)} ({'verified' if report.verified else 'static'}, {report.seconds:.2f} s)"
     lines = page.wrap(text, indent=2)
     return "\n".join([f"{page.paint(mark, style)} {lines[0].strip()}", *lines[1:]])
 

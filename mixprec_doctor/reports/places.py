@@ -1,0 +1,43 @@
+"""Places: the file and line that a piece of evidence names, as far as it names one."""
+
+from __future__ import annotations
+
+__all__ = ["Place", "place_of"]
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_IN_CODE = re.compile(r"(?P<path>[^\n:]{1,400}?), line (?P<line>\d{1,7}): ")
+_AT_LINE = re.compile(r"(?<![\w.~/])(?P<path>(?:~|/)[^\s:,;'\"]{1,400}?\.py):(?P<line>\d{1,7})\b")
+_FILE = re.compile(r"(?<![\w.~/])(?P<path>(?:~|/)[^\s:,;'\"()]{1,400})")
+_NO_FILE = "the code"  # lines that were given on the command line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A file, and a line of it where one is named. ``code``: it is the file that was asked about."""
+
+    path: str
+    line: int | None = None
+    code: bool = False
+
+    def below(self, folder: Path) -> str | None:
+        """The path as seen from a folder, with forward slashes; None where it lies elsewhere."""
+        whole = folder / Path(self.path).expanduser()
+        try:
+            return whole.relative_to(folder).as_posix() if ".." not in whole.parts else None
+        except ValueError:
+            return None
+
+
+def place_of(evidence: str) -> Place | None:
+    """``job.py, line 3: import x``, ``/env/x.py:7`` or any whole path in the text; the first that is there."""
+    if (found := _IN_CODE.match(evidence)) and found["path"] != _NO_FILE:
+        return Place(path=found["path"], line=int(found["line"]), code=True)
+    if found := _AT_LINE.search(evidence):
+        return Place(path=found["path"], line=int(found["line"]))
+    if found := _FILE.search(evidence):
+        path = found["path"].rstrip(".")
+        return Place(path=path) if len(Path(path).parts) > 1 else None
+    return None

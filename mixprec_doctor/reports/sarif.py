@@ -1,0 +1,119 @@
+"""A report as SARIF 2.1.0, for GitHub code scanning, editors and other tools that show results."""
+
+from __future__ import annotations
+
+__all__ = ["render"]
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from mixprec_doctor.checks import CHECKS, Check
+from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.report import Report
+from mixprec_doctor.reports.page import Page
+from mixprec_doctor.reports.places import Place, place_of
+from mixprec_doctor.version import __version__
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_HOME = "HOME"
+
+
+def render(report: Report, page: Page, *, strict: bool = False) -> str:
+    """The report as one run of one tool."""
+    used = [check for check in CHECKS if report.checks is None or check.code in report.checks]
+    rules = {check.code: index for index, check in enumerate(used)}
+    environment = next(iter(report.target.site_paths), report.target.prefix)
+    results = [_result(finding, rules, environment) for finding in report.findings]
+    run: dict[str, object] = {
+        "tool": {
+            "driver": {
+                "name": "mixprec doctor",
+                "version": __version__,
+                "semanticVersion": __version__,
+                "rules": [_rule(check) for check in used],
+            }
+        },
+        "invocations": [{"executionSuccessful": True, "exitCode": int(report.exit_code(strict=strict))}],
+        "columnKind": "utf16CodeUnits",
+        "results": results,
+    }
+    if f'"{_HOME}"' in json.dumps(results):
+        told = {"description": {"text": "The home folder of whoever ran mixprec."}}
+        run["originalUriBaseIds"] = {_HOME: told}
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(check: Check) -> dict[str, object]:
+    plain = f"{check.explanation}\n\nExample: {check.example}\n\nCure: {check.cure}"
+    return {
+        "id": check.code,
+        "name": "".join(word.capitalize() for word in _words(check.title)),
+        "shortDescription": {"text": check.title},
+        "fullDescription": {"text": check.promise},
+        "help": {
+            "text": plain,
+            "markdown": f"{check.explanation}\n\n**Example.** {check.example}\n\n**Cure.** {check.cure}",
+        },
+    }
+
+
+def _words(title: str) -> list[str]:
+    return "".join(mark if mark.isalnum() else " " for mark in title).split()
+
+
+def _result(finding: Finding, rules: dict[str, int], environment: str | None) -> dict[str, object]:
+    remedy = finding.remedy
+    parts = [finding.summary, finding.cause, *finding.evidence, remedy.text if remedy else ""]
+    result: dict[str, object] = {"ruleId": finding.code}
+    if finding.code in rules:
+        result["ruleIndex"] = rules[finding.code]
+    result |= {
+        "level": _LEVELS[finding.severity],
+        "message": {"text": "\n".join(part for part in parts if part)},
+        "locations": _locations(finding.evidence, environment),
+        "partialFingerprints": {"mixprecFinding/v1": _fingerprint(finding)},
+        "properties": {
+            "engine": finding.engine,
+            "subjects": list(finding.subjects),
+            "follows": finding.follows,
+            "remedy": list(remedy.commands) if remedy else [],
+        },
+    }
+    return result
+
+
+def _locations(evidence: Sequence[str], environment: str | None) -> list[dict[str, object]]:
+    """Where the evidence lies; else the environment itself, as code scanning refuses results that lie nowhere."""
+    places = dict.fromkeys(place for each in evidence if (place := place_of(each)))
+    if not places and environment:
+        places = {Place(path=environment): None}
+    return [{"physicalLocation": _physical(place)} for place in places]
+
+
+def _physical(place: Place) -> dict[str, object]:
+    location: dict[str, object] = {"artifactLocation": _artifact(place)}
+    if place.line:
+        location["region"] = {"startLine": place.line}
+    return location
+
+
+def _artifact(place: Place) -> dict[str, object]:
+    """Relative to the working directory, or to the home folder without telling where that is, or a file address."""
+    if (inside := place.below(Path.cwd())) is not None:
+        return {"uri": quote(inside)}
+    if place.path.startswith("~/"):
+        return {"uri": quote(place.path[2:]), "uriBaseId": _HOME}
+    if place.path.startswith("/"):
+        return {"uri": f"file://{quote(place.path)}"}
+    return {"uri": quote(place.path)}
+
+
+def _fingerprint(finding: Finding) -> str:
+    """The same as long as the fault is the same: versions and counts are no part of it."""
+    summary = "".join(mark for mark in finding.summary if not mark.isdigit())
+    told = "\0".join((finding.code, finding.engine or "", *sorted(finding.subjects), summary))
+    return hashlib.sha256(told.encode("utf-8", errors="replace")).hexdigest()[:32]
