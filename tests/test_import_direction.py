@@ -23,6 +23,7 @@ LAYERS = (
     ("cache", "errors", "parallel", "redaction", "version"),
     ("records",),
     ("environment", "machine"),
+    ("binaries",),
     ("source",),
     ("index",),
     ("resolving",),
