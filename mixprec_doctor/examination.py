@@ -6,7 +6,8 @@ __all__ = ["examine"]
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from mixprec_doctor.checks import Patient, run_checks, select_checks
@@ -15,6 +16,7 @@ from mixprec_doctor.machine import read_machine
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.probe import Probe, ProbeRequest
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.resolving.engine import EngineSource
@@ -32,6 +34,9 @@ def examine(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     machine: Machine | None = None,
+    verify: bool = False,
+    verify_limit: float = 120.0,
+    progress: Callable[[int, int, ProbeRequest], None] | None = None,
 ) -> Report:
     """Examine an environment statically: nothing of it is imported, nothing is installed into it.
 
@@ -39,6 +44,10 @@ def examine(
     examination to one engine; ``code`` asks what would happen to some lines of Python there (``@file`` reads them
     from a file), and what explains a failure of them comes first; ``select`` and ``ignore`` name findings by code
     or by the beginning of one; ``machine`` stands for another machine than the one that runs this.
+
+    With ``verify`` the environment's own interpreter really imports and constructs what was read, and runs the code,
+    in processes that are watched and gone afterwards; ``verify_limit`` is the seconds that each thing may take, and
+    ``progress`` is told how many are done, of how many, and the one that is tried now.
     """
     started = time.perf_counter()
     checks = select_checks(select=select, ignore=ignore)
@@ -59,15 +68,39 @@ def examine(
         import_folders=_import_folders(),
         code=read_code(code, environment, Sources.of_environment(environment)) if code is not None else None,
     )
+    if verify:
+        patient = replace(patient, probes=_verify(patient, limit=verify_limit, progress=progress))
     findings = run_checks(patient, checks)
+    if verify:
+        from mixprec_doctor.verification import settle
+
+        findings = settle(findings, patient.probes, checks)
     return Report(
         target=environment,
         machine=patient.machine,
-        engines=tuple(EngineStatus(engine=each, usable=_usable(each, findings)) for each in engines),
+        engines=tuple(EngineStatus(engine=each, usable=_usable(each, findings, patient.probes)) for each in engines),
         roles=tuple(resolution for resolved in roles.values() for resolution in resolved),
         findings=findings,
         checks=tuple(check.code for check in checks),
         seconds=time.perf_counter() - started,
+        verified=verify,
+        probes=patient.probes,
+    )
+
+
+def _verify(
+    patient: Patient, *, limit: float, progress: Callable[[int, int, ProbeRequest], None] | None
+) -> tuple[Probe, ...]:
+    from mixprec_doctor.probe import usual_limits
+    from mixprec_doctor.verification import verify
+
+    return verify(
+        patient.environment,
+        engines=patient.engines,
+        roles=patient.roles,
+        code=patient.code,
+        limits=usual_limits(limit),
+        progress=progress,
     )
 
 
@@ -88,7 +121,13 @@ def _resolve(environment: Environment, engines: tuple[InstalledEngine, ...]) -> 
     }
 
 
-def _usable(engine: InstalledEngine, findings: tuple[Finding, ...]) -> bool | None:
-    """False when an error is about the engine; a static examination never proves the contrary."""
+def _usable(engine: InstalledEngine, findings: tuple[Finding, ...], probes: tuple[Probe, ...]) -> bool | None:
+    """False when an error is about the engine; only an examination that verifies ever proves the contrary."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    return False if any(finding.engine == engine.engine for finding in errors) else None
+    if any(finding.engine == engine.engine for finding in errors):
+        return False
+    if not probes:
+        return None
+    from mixprec_doctor.verification import usable
+
+    return usable(engine.engine, probes)

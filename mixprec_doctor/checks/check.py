@@ -13,6 +13,7 @@ from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
@@ -30,6 +31,7 @@ class Patient:
     wanted: str | None = None  # the engine that the user asked about
     import_folders: tuple[str, ...] = ()  # the working directory and PYTHONPATH: what Python looks into first
     code: UserCode | None = None  # the lines that the user asked about
+    probes: tuple[Probe, ...] = ()  # what was really tried; empty where nothing was
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what several checks work out once
 
     @cached_property

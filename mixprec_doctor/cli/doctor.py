@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ["doctor"]
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from mixprec_doctor.cli.options import check_target, codes, no_collection, target_options, write
+from mixprec_doctor.cli.progress import probe_progress
 from mixprec_doctor.environment.engines import ENGINES
 from mixprec_doctor.examination import examine
 from mixprec_doctor.reports import FORMATS, Page, render_report
@@ -21,6 +23,10 @@ from mixprec_doctor.reports.page import page_for
 @click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
 @click.option("--code", metavar="CODE", help="Ask what would happen to some lines of Python there, or to @FILE.")
 @click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
+@click.option("--verify", is_flag=True, help="Really import, construct and run the code, in a process that is watched.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=1), metavar="SECONDS", help="For each thing that --verify tries: 120."
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="Leave these findings out.")
@@ -33,6 +39,8 @@ def doctor(
     engine: str | None,
     code: str | None,
     static: bool,
+    verify: bool,
+    time_limit: float | None,
     strict: bool,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -41,11 +49,15 @@ def doctor(
 ) -> int:
     """Say what is installed, where the engines' names live, what is broken and how to mend it.
 
-    Nothing of the examined environment is imported, nothing is installed into it. Exit code: 0 nothing
-    grave, 1 errors found, 2 misuse, 3 nothing could be examined.
+    Without --verify nothing of the examined environment is imported; nothing is ever installed into it. Exit
+    code: 0 nothing grave, 1 errors found, 2 misuse, 3 nothing could be examined.
     """
     check_target(python, site_packages)
-    with no_collection():
+    if static and verify:
+        raise click.UsageError("--static reads only and --verify really tries; give one")
+    if time_limit is not None and not verify:
+        raise click.UsageError("--time-limit is for --verify")
+    with no_collection(), probe_progress() if verify else nullcontext() as progress:
         report = examine(
             python=python,
             site_packages=site_packages,
@@ -53,6 +65,9 @@ def doctor(
             code=code,
             select=codes(select),
             ignore=codes(ignore),
+            verify=verify,
+            verify_limit=time_limit or 120.0,
+            progress=progress,
         )
     page = page_for(sys.stdout) if output is None else Page()
     write(render_report(report, format_, page, strict=strict), output)

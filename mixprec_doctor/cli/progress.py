@@ -1,8 +1,8 @@
-"""Progress of reading many releases, on standard error."""
+"""Progress of reading many releases, and of trying an environment, on standard error."""
 
 from __future__ import annotations
 
-__all__ = ["release_progress"]
+__all__ = ["probe_progress", "release_progress"]
 
 import sys
 import time
@@ -64,5 +64,36 @@ def _lines() -> Progress:
         if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
             told = time.monotonic()
             click.echo(f"mixprec: {done} of {total} releases read", err=True)
+
+    return progress
+
+
+Trying = Callable[[int, int, object], None]  # how many are done, of how many, the one that is tried now
+
+
+@contextmanager
+def probe_progress() -> Iterator[Trying]:
+    """What is tried now, on standard error: a line that changes on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _tried_lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (MofNCompleteColumn(), BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, tried: bar.update(task, completed=done, total=total, description=str(tried))
+
+
+def _tried_lines() -> Trying:
+    told = time.monotonic()
+
+    def progress(done: int, total: int, tried: object) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            click.echo(f"mixprec: {done} of {total} tried, now {tried}", err=True)
 
     return progress

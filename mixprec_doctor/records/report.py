@@ -11,6 +11,7 @@ from mixprec_doctor.records.document import document
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity, worst
 from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
 
 
@@ -37,6 +38,7 @@ class Report:
     findings: tuple[Finding, ...]  # gravest first
     seconds: float
     verified: bool = False
+    probes: tuple[Probe, ...] = ()  # what was really tried, where the examination verifies
     checks: tuple[str, ...] | None = None  # codes of the checks that were asked; None: all
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
@@ -56,6 +58,7 @@ class Report:
                 "kernels": [],  # kernel choices are made by examinations that verify
                 "findings": [each.to_json() for each in self.findings],
                 "verified": self.verified,
+                "probes": [each.to_json() for each in self.probes] if self.verified else None,
                 "seconds": round(self.seconds, 3),
             },
         )

@@ -1,0 +1,111 @@
+"""The prober: tries every request, starts a new child for the rest after each death, and records all of them."""
+
+from __future__ import annotations
+
+__all__ = ["CannotProbe", "Progress", "probe"]
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.probe.answers import read_answer, read_death
+from mixprec_doctor.probe.limits import Limits
+from mixprec_doctor.probe.run import run
+from mixprec_doctor.records.probe import Kind, Outcome, Probe, ProbeRequest
+
+Progress = Callable[[int, int, ProbeRequest], None]  # how many are done, of how many, the one that is tried now
+
+
+class CannotProbe(MixprecError):
+    """Nothing could be tried, because no process could be started for it."""
+
+    exit_code = ExitCode.NOTHING_EXAMINED
+
+    def __init__(self, python: str, fault: str) -> None:
+        super().__init__(python, fault)
+        self.python = python
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return f"{self.python} could not be tried: {self.fault}\n  try: mixprec doctor without --verify"
+
+
+def probe(
+    requests: Iterable[ProbeRequest], *, python: str, limits: Limits, progress: Progress | None = None
+) -> tuple[Probe, ...]:
+    """What came of each request, in their order, tried by the interpreter ``python`` in processes of its own.
+
+    All share a child until one dies or an import fails. What needs a module whose import failed is not tried.
+    """
+    wanted = tuple(requests)
+    done: dict[int, Probe] = {}
+    until = time.monotonic() + limits.total
+    while len(done) < len(wanted):
+        _skip(wanted, done, late=time.monotonic() >= until)
+        left = [(number, each) for number, each in enumerate(wanted) if number not in done]
+        if left:
+            _run(left, done, python=python, limits=limits, until=until, progress=progress)
+    return tuple(done[number] for number in range(len(wanted)))
+
+
+def _skip(wanted: Sequence[ProbeRequest], done: dict[int, Probe], *, late: bool) -> None:
+    """Record as skipped what need not or cannot be tried any more."""
+    failed = {
+        (each.request.engine, each.request.module or "")
+        for each in done.values()
+        if each.request.kind is Kind.IMPORT and each.failed
+    }
+    for number, request in enumerate(wanted):
+        if number in done:
+            continue
+        module = request.module or ""
+        cause = next(
+            (name for engine, name in failed if engine == request.engine and f"{module}.".startswith(f"{name}.")), None
+        )
+        if cause is not None:
+            done[number] = Probe(request=request, outcome=Outcome.SKIPPED, detail=f"{cause} cannot be imported")
+        elif late:
+            done[number] = Probe(request=request, outcome=Outcome.SKIPPED, detail="the time for all was used up")
+
+
+def _run(
+    left: Sequence[tuple[int, ProbeRequest]],
+    done: dict[int, Probe],
+    *,
+    python: str,
+    limits: Limits,
+    until: float,
+    progress: Progress | None,
+) -> None:
+    """One child. It answers some of the requests; the one that it died of is answered for it."""
+    requests = dict(left)
+    total = len(done) + len(left)
+    current, begun = left[0][0], time.monotonic()
+    for event in run(left, python=python, limits=limits, total=max(1.0, until - begun)):
+        if "begin" in event:
+            current, begun = event["begin"], time.monotonic()
+            if progress is not None:
+                progress(len(done), total, requests[current])
+        elif "number" in event:
+            done[event["number"]] = read_answer(requests[event["number"]], event)
+        elif "end" in event:
+            _conclude(
+                requests, done, current=current, event=event["end"], seconds=time.monotonic() - begun, python=python
+            )
+
+
+def _conclude(
+    requests: dict[int, ProbeRequest],
+    done: dict[int, Probe],
+    *,
+    current: int,
+    event: dict[str, object],
+    seconds: float,
+    python: str,
+) -> None:
+    if "fault" in event:
+        raise CannotProbe(python, str(event["fault"]))
+    if current in done:
+        done[current] = read_death(done[current].request, event, answered=done[current])
+    else:
+        done[current] = read_death(requests[current], event, seconds=seconds)
