@@ -18,6 +18,7 @@ from mixprec_doctor.binaries.loadercache import read_loader_cache
 from mixprec_doctor.binaries.reading import read_library, symbol_table
 from mixprec_doctor.binaries.search import SearchPlaces, default_folders
 from mixprec_doctor.environment.engines import locate_package
+from mixprec_doctor.files import LARGEST_LIST, read_start
 from mixprec_doctor.records.environment import Distribution, Environment
 
 _MACHINES = {"x86_64": (62, 64), "amd64": (62, 64), "aarch64": (183, 64), "i686": (3, 32), "ppc64le": (21, 64)}
@@ -165,7 +166,4 @@ def _listed(environment: Environment) -> Callable[[str], Path | None]:
 
 
 def _record(distribution: Distribution) -> bytes:
-    try:
-        return (Path(distribution.metadata) / "RECORD").read_bytes()
-    except OSError:
-        return b""
+    return read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST) or b""

@@ -49,6 +49,8 @@ class Image:
     """An open ELF file. Whatever in it makes no sense raises Damaged."""
 
     def __init__(self, path: Path) -> None:
+        if not path.is_file():  # opening a pipe would wait for somebody to write to it
+            raise Damaged("is not a file")
         with path.open("rb") as stream:
             self._bytes = _map(stream)
         self.size = len(self._bytes)

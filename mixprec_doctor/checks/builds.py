@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixprec_doctor.environment.engines import locate_package
+from mixprec_doctor.files import read_file, read_start
 from mixprec_doctor.records.environment import Environment
 
 CUDA_LIBRARIES = (b"libc10_cuda.so", b"libtorch_cuda.so", b"libcudart.so")
@@ -34,10 +35,8 @@ class TorchBuild:
 def torch_build(environment: Environment) -> TorchBuild | None:
     """The build of the installed torch; None when there is none or it does not say."""
     place = locate_package(environment, "torch")
-    try:
-        text = (place / "version.py").read_text(errors="replace") if place else ""
-    except OSError:
-        return None
+    raw = read_start(place / "version.py", most=2**20) if place else None
+    text = (raw or b"").decode("utf-8", errors="replace")
     if not re.search(_LINE % "cuda", text):
         return None
     return TorchBuild(version=_literal(text, "__version__"), cuda=_literal(text, "cuda"), hip=_literal(text, "hip"))
@@ -46,12 +45,7 @@ def torch_build(environment: Environment) -> TorchBuild | None:
 def cuda_evidence(package: Path) -> Iterator[str]:
     """Compiled files of a package that need a CUDA library, with the library they need."""
     for file in sorted([*package.glob("*.so*"), *package.glob("lib/*.so*"), *package.glob("_*/*.so*")]):
-        try:
-            if file.stat().st_size > _LARGEST:
-                continue
-            content = file.read_bytes()
-        except OSError:
-            continue
+        content = read_file(file, most=_LARGEST) or b""
         for library in CUDA_LIBRARIES:
             if b"\0" + library in content:  # an entry of the dynamic string table
                 yield f"{file} needs {library.decode()}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.files import LARGEST_LIST, read_start
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -50,10 +51,7 @@ def _foreign_tag(tag: str, ours: str) -> bool:
 
 def _foreign_modules(distribution: Distribution, ours: str) -> Iterator[str]:
     """Modules tagged for another Python only, which lie there and have no sibling for this one."""
-    try:
-        record = (Path(distribution.metadata) / "RECORD").read_bytes()
-    except OSError:
-        return
+    record = read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST) or b""
     stems: dict[str, dict[str, str]] = {}
     for path, python in _TAGGED.findall(record):
         name = path.decode("utf-8", errors="replace")

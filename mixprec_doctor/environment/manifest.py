@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixprec_doctor.files import LARGEST_LIST, read_start
 from mixprec_doctor.records.environment import Distribution
 
 _SAMPLE = 64  # files that are compared by their contents
@@ -43,10 +44,13 @@ class Match:
 
 def read_manifest(distribution: Distribution) -> tuple[RecordedFile, ...]:
     """The lines of its RECORD; empty when there is none or it is no table."""
+    content = read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST)
+    if content is None:
+        return ()
     try:
-        with open(Path(distribution.metadata) / "RECORD", encoding="utf-8", errors="replace", newline="") as stream:  # noqa: PTH123
-            return tuple(_recorded(row) for row in csv.reader(stream) if row and row[0])
-    except (OSError, csv.Error):
+        rows = csv.reader(content.decode("utf-8", errors="replace").splitlines())
+        return tuple(_recorded(row) for row in rows if row and row[0])
+    except csv.Error:
         return ()
 
 
@@ -74,10 +78,7 @@ def match_files(distribution: Distribution, package: str) -> Match:
 def code_version(place: Path) -> str | None:
     """The version that a package's own files state as a literal; None where they state none."""
     for name in ("_version.py", "version.py", "__init__.py"):
-        try:
-            text = (place / name).read_text(errors="replace")
-        except OSError:
-            continue
+        text = (read_start(place / name, most=_LARGEST) or b"").decode("utf-8", errors="replace")
         if found := _VERSION.search(text):
             return found[1]
     return None
@@ -107,9 +108,9 @@ def _is_alike(recorded: RecordedFile, location: str) -> bool:
             return False
         if size > _LARGEST:
             return True  # of one size: enough for a sample
-        digest = hashlib.sha256(file.read_bytes()).digest()
     except OSError:
         return False
+    digest = hashlib.sha256(read_start(file, most=_LARGEST) or b"").digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == recorded.sha256
 
 

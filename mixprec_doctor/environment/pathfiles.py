@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixprec_doctor.files import LARGEST_SOURCE, read_file
 from mixprec_doctor.records.environment import DeadPath, Editable
 
+_LARGEST = 2**20
 _IMPORTED = re.compile(r"import[ \t]+(__editable__\w+|_\w+)")
 
 
@@ -35,10 +37,10 @@ def read_path_files(site_packages: Path) -> tuple[PathFile, ...]:
 
 def read_path_file(file: Path) -> PathFile:
     """The folders that a ``.pth`` file adds and the packages that the finder it imports maps."""
-    try:
-        lines = file.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
-    except OSError:
+    content = read_file(file, most=_LARGEST)
+    if content is None:
         return PathFile()
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
     folders: list[str] = []
     editables: list[Editable] = []
     dead: list[DeadPath] = []
@@ -60,7 +62,7 @@ def read_path_file(file: Path) -> PathFile:
 def _read_finder(file: Path) -> list[Editable]:
     """The literal ``MAPPING`` of a finder module that setuptools wrote."""
     try:
-        module = ast.parse(file.read_bytes())
+        module = ast.parse(read_file(file, most=LARGEST_SOURCE) or b"")
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     for statement in module.body:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from mixprec_doctor.files import LARGEST_SOURCE, read_file
+
 _EXTENSIONS = (".so", ".pyd")
 
 
@@ -83,11 +85,7 @@ class FolderTree:
         """Nothing: files of a folder are at hand."""
 
     def _read(self, path: str) -> bytes | None:
-        try:
-            with open(self._real(path), "rb") as stream:  # noqa: PTH123
-                return stream.read()
-        except OSError:
-            return None
+        return read_file(self._real(path), most=LARGEST_SOURCE)
 
     def _walk(self, folder: str) -> Iterator[str]:
         top = self._real(folder)
