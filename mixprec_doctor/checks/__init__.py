@@ -16,20 +16,25 @@ __all__ = [
 from collections.abc import Iterable, Sequence
 
 from mixprec_doctor.checks import (
+    borrowed_names,
     broken_engine,
     code_calls,
     code_imports,
     code_needs,
     code_placeholders,
+    code_refusals,
     code_tried,
     companion_versions,
     construct_tried,
     cuda_companions,
+    dead_editables,
     duplicate_metadata,
     engine_clash,
+    foreign_wheels,
     further_requirements,
     gpu_unused,
     import_deadly,
+    import_order,
     import_tried,
     leftovers,
     missing_requirements,
@@ -40,8 +45,10 @@ from mixprec_doctor.checks import (
     placeholder_roles,
     plugin_absent,
     reading_refuted,
+    sglang_kernels,
     shadowed_engine,
     shared_packages,
+    stale_metadata,
     tries_left_out,
     unfilled_arguments,
     violated_requirements,
@@ -50,6 +57,7 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.grouping import group
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.usercode import UserCode
 
 _GRAVEST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 _TRIED = ("MP210", "MP211", "MP212", "MP304")  # what really failed, as against what was read
@@ -88,12 +96,19 @@ CHECKS: tuple[Check, ...] = register(
     violated_requirements.CHECK,
     plugin_absent.CHECK,
     shadowed_engine.CHECK,
+    stale_metadata.CHECK,
+    dead_editables.CHECK,
+    foreign_wheels.CHECK,
+    sglang_kernels.CHECK,
     further_requirements.CHECK,
     missing_roles.CHECK,
     placeholder_roles.CHECK,
     code_imports.CHECK,
     code_needs.CHECK,
     code_placeholders.CHECK,
+    borrowed_names.CHECK,
+    import_order.CHECK,
+    code_refusals.CHECK,
     import_tried.CHECK,
     import_deadly.CHECK,
     code_tried.CHECK,
@@ -133,12 +148,20 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     severity, otherwise in the order of the checks; each that another explains comes beneath that one."""
     checks = tuple(checks)
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
+    if patient.code is not None:
+        found = [each for each in found if each[0] or _concerns(patient.code, each[1])]
     found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0]))
     explains = {check.code: check.explains for check in checks}
     for _, finding in found:  # an error that was read explains what then fails in the same place
         if finding.severity is Severity.ERROR and finding.code not in _TRIED:
             explains[finding.code] = (*explains[finding.code], *_TRIED)
     return group([finding for _, finding in found], explains)
+
+
+def _concerns(code: UserCode, finding: Finding) -> bool:
+    """Whether a finding of another check can explain what happens to the code: it is grave, and about what it uses."""
+    about_it = not finding.subjects or any(code.concerns(each) for each in finding.subjects)
+    return about_it and finding.severity is not Severity.INFO
 
 
 def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:

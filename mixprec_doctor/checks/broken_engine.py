@@ -7,6 +7,7 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.dead_editables import is_editable_engine
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
@@ -30,11 +31,14 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 text="install it again over what is left",
                 commands=(f"{installer(patient.environment)} install --force-reinstall --no-deps '{pinned}'",),
             ),
+            subjects=(engine.engine,),
         )
 
 
 def _faults(engine: InstalledEngine, patient: Patient) -> Iterator[str]:
     owners = patient.environment.owners(engine.engine)
+    if engine.root is None and is_editable_engine(engine, patient):
+        return  # MP112 says where it should be
     if engine.root is None:
         yield f"{engine.distribution} lists {engine.engine} among its files, but the folder is not there"
     if engine.distribution is None:
@@ -57,4 +61,5 @@ CHECK = Check(
     example=("`rm -r site-packages/vllm`, an installation that was interrupted, a copied site-packages folder."),
     cure="Install the same version again: `pip install --force-reinstall --no-deps vllm==<version>`.",
     find=_find,
+    explains=("MP203", "MP204"),
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 __all__ = ["CHECK"]
 
+import shlex
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.environment.engines import locate_package
+from mixprec_doctor.environment.manifest import code_version, match_files, public
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -18,22 +21,46 @@ def _find(patient: Patient) -> Iterator[Finding]:
         places.setdefault((distribution.location, distribution.key), []).append(distribution)
     for copies in places.values():
         if len(copies) > 1:
-            name = copies[0].name
-            versions = ", ".join(each.version or "unknown" for each in copies)
-            yield Finding(
-                code="MP104",
-                severity=Severity.WARNING,
-                engine=name if patient.engine(name) else None,
-                summary=f"{name} is registered {len(copies)} times ({versions})",
-                cause=(
-                    "an upgrade was interrupted, or a folder was copied over another: which version runs is not certain"
-                ),
-                evidence=tuple(each.metadata for each in copies),
-                remedy=Remedy(
-                    text="install it again; remove the older metadata folder if it stays",
-                    commands=(f"{installer(patient.environment)} install --force-reinstall --no-deps {name}",),
-                ),
-            )
+            yield _finding(copies, patient)
+
+
+def _finding(copies: list[Distribution], patient: Patient) -> Finding:
+    name = copies[0].name
+    packages = tuple(dict.fromkeys(package for each in copies for package in each.packages))
+    versions = ", ".join(each.version or "unknown" for each in copies)
+    real = _real(copies, packages, patient)
+    stale = [each for each in copies if each is not real] if real else []
+    pip = installer(patient.environment)
+    pinned = f"{name}=={real.version}" if real and real.version else name
+    said = f"; the code that is there is that of {real.version}" if real else ""
+    return Finding(
+        code="MP104",
+        severity=Severity.WARNING,
+        engine=next((package for package in packages if patient.engine(package)), None),
+        summary=f"{name} is registered {len(copies)} times ({versions}){said}",
+        cause="an upgrade was interrupted, or a folder was copied over another: a check of versions may read either",
+        evidence=tuple(each.metadata for each in copies),
+        remedy=Remedy(
+            text="remove the metadata of what is not there, then install the distribution again",
+            commands=(
+                *(f"rm -r {shlex.quote(each.metadata)}" for each in stale),
+                f"{pip} install --force-reinstall --no-deps '{pinned}'",
+            ),
+        ),
+        subjects=packages or (name,),
+    )
+
+
+def _real(copies: list[Distribution], packages: tuple[str, ...], patient: Patient) -> Distribution | None:
+    """The copy whose files these are: by the version that the code states, else by the recorded contents."""
+    for package in packages:
+        place = locate_package(patient.environment, package)
+        stated = public(code_version(place)) if place is not None else None
+        same = [each for each in copies if stated and public(each.version) == stated]
+        if len(same) == 1:
+            return same[0]
+    whole = [each for each in copies if each.packages and match_files(each, each.packages[0]).whole]
+    return whole[0] if len(whole) == 1 else None
 
 
 CHECK = Check(

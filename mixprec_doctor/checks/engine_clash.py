@@ -29,7 +29,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         return
     yield Finding(
         code="MP106",
-        severity=Severity.WARNING,
+        severity=Severity.WARNING if patient.code is None else Severity.INFO,  # of pins alone no code fails
         summary=(f"the pins of vLLM {vllm.version} and SGLang {sglang.version} cannot all hold in one environment"),
         cause=(
             f"{len(clashes)} of their requirements exclude each other, so at least one engine runs outside its pins"
@@ -42,6 +42,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
             text="give each engine an environment of its own; mixprec examines either with --python",
             commands=("python3 -m venv sglang-env", f"sglang-env/bin/pip install 'sglang=={sglang.version}'"),
         ),
+        subjects=("sglang", "vllm"),
     )
 
 

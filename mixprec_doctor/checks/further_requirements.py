@@ -7,7 +7,7 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.pins import Pin, further_pins, install_command, names_of, plain, reaches, rivals
+from mixprec_doctor.checks.pins import Pin, engine_pins, further_pins, install_command, names_of, plain, reaches, rivals
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
 
@@ -19,7 +19,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
             broken.setdefault(pin.owner.key, []).append(pin)
     for group in broken.values():
         yield _breaking(group, patient)
-    calm = [pin for pin in pins if not pin.breaks]
+    known = {pin.requirement.name for engine in patient.engines for pin in engine_pins(engine, patient)}
+    calm = [pin for pin in pins if not pin.breaks and pin.requirement.name not in known]
     if calm:
         yield _calm(calm)
 

@@ -23,6 +23,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         cause="everything in this environment runs on the CPU",
         evidence=tuple(gpu.name for gpu in patient.machine.accelerators),
         remedy=Remedy(text="if the GPU is meant to serve, make an environment with the engine's CUDA build"),
+        subjects=("torch",),
     )
 
 

