@@ -6,19 +6,23 @@ __all__ = ["examine"]
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mixprec_doctor.checks import Patient, run_checks, select_checks
+from mixprec_doctor.checks.check import Lend
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.machine import read_machine
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe, ProbeRequest
+from mixprec_doctor.records.release import Release
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 from mixprec_doctor.source.sources import Sources
@@ -37,6 +41,8 @@ def examine(
     verify: bool = False,
     verify_limit: float = 120.0,
     progress: Callable[[int, int, ProbeRequest], None] | None = None,
+    offline: bool = False,
+    told: Callable[[int, int, Release], None] | None = None,
 ) -> Report:
     """Examine an environment statically: nothing of it is imported, nothing is installed into it.
 
@@ -48,6 +54,9 @@ def examine(
     With ``verify`` the environment's own interpreter really imports and constructs what was read, and runs the code,
     in processes that are watched and gone afterwards; ``verify_limit`` is the seconds that each thing may take, and
     ``progress`` is told how many are done, of how many, and the one that is tried now.
+
+    Where a finding depends on it, releases on the index that pip is set up for are read to say which of them mends it,
+    and ``told`` is told of each; with ``offline`` no index is asked.
     """
     started = time.perf_counter()
     checks = select_checks(select=select, ignore=ignore)
@@ -66,6 +75,7 @@ def examine(
         roles=roles,
         wanted=engine,
         import_folders=_import_folders(),
+        lend=None if offline else _lend(environment, told),
         code=read_code(code, environment, Sources.of_environment(environment)) if code is not None else None,
     )
     if verify:
@@ -102,6 +112,28 @@ def _verify(
         limits=usual_limits(limit),
         progress=progress,
     )
+
+
+def _lend(environment: Environment, told: Callable[[int, int, Release], None] | None) -> Lend:
+    """Asks the index, which is only opened when a check really has a question."""
+
+    def lend(
+        names: Sequence[Borrowed], distribution: str, installed: str | None, beside: Sequence[tuple[str, str]]
+    ) -> Lenders | None:
+        from mixprec_doctor.index.releases import usual_index
+        from mixprec_doctor.resolving.lending import find_lenders
+
+        return find_lenders(
+            names,
+            distribution=distribution,
+            installed=installed,
+            beside=beside,
+            index=usual_index(),
+            python=environment.interpreter.version,
+            told=told,
+        )
+
+    return lend
 
 
 def _import_folders() -> tuple[str, ...]:

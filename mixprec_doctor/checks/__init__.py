@@ -147,6 +147,8 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     """Findings of the checks, gravest first, those about the code that was asked about before others of their
     severity, otherwise in the order of the checks; each that another explains comes beneath that one."""
     checks = tuple(checks)
+    if patient.code is not None:
+        checks = tuple(check for check in checks if not check.about_mixprec)
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
     if patient.code is not None:
         found = [each for each in found if each[0] or _concerns(patient.code, each[1])]

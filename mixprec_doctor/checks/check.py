@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Check", "Patient"]
+__all__ = ["Check", "Lend", "Patient"]
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,12 +12,17 @@ from typing import Any
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
+from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.code import UserCode
+
+# Names, the distribution that lends them, its installed version, and what is installed beside it.
+Lend = Callable[[Sequence[Borrowed], str, "str | None", Sequence[tuple[str, str]]], "Lenders | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,7 @@ class Patient:
     import_folders: tuple[str, ...] = ()  # the working directory and PYTHONPATH: what Python looks into first
     code: UserCode | None = None  # the lines that the user asked about
     probes: tuple[Probe, ...] = ()  # what was really tried; empty where nothing was
+    lend: Lend | None = None  # asks the index which releases have some names; None: no index is asked
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what several checks work out once
 
     @cached_property
@@ -50,4 +56,5 @@ class Check(Explanation):
 
     find: Callable[[Patient], Iterable[Finding]]
     about_code: bool = False  # whether it looks at the lines that the user asked about
+    about_mixprec: bool = False  # whether it is about what mixprec itself needs, which no code of the user's asks for
     explains: tuple[str, ...] = ()  # codes of findings that follow from this one where they share a subject

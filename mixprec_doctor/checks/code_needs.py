@@ -11,6 +11,7 @@ from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.need import Need
 from mixprec_doctor.records.resolution import How
+from mixprec_doctor.rehearsal import SERVERS
 from mixprec_doctor.resolving.providers import cure
 from mixprec_doctor.source.exports import Found
 from mixprec_doctor.source.lineage import resolve_expression
@@ -26,7 +27,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
     needs: dict[str, Need] = {}
     for _, module in code.imported_modules():
         for need in code.missing(module) if module.partition(".")[0] not in absent else ():
-            needs.setdefault(need.import_name, need)
+            if not _is_borrowed(need, code):
+                needs.setdefault(need.import_name, need)
     late: dict[str, Need] = {}
     for module in _used_lazily(code):
         for need in code.missing(module):
@@ -39,6 +41,14 @@ def _find(patient: Patient) -> Iterator[Finding]:
     if late:
         summary = "the import works, but its first use needs {names}: not there"
         yield _of_needs(list(late.values()), patient, summary=summary)
+
+
+def _is_borrowed(need: Need, code: UserCode) -> bool:
+    """A name that one engine misses in the other, which is there: MP206 says which releases have it."""
+    asker = need.chain[-1].module.partition(".")[0] if need.chain else ""
+    lender = need.import_name.partition(".")[0]
+    both = asker != lender and {asker, lender} <= SERVERS
+    return both and code.exports.sources.has_module(lender) is Truth.YES
 
 
 def _absent(code: UserCode) -> Iterator[str]:

@@ -7,6 +7,7 @@ __all__ = ["CHECK"]
 import ast
 from collections.abc import Iterator
 
+from mixprec_doctor.checks.blame import blame_of
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.resolving.registry import registered_classes
@@ -19,21 +20,38 @@ def _find(patient: Patient) -> Iterator[Finding]:
     code = patient.code
     if code is None:
         return
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], tuple[ast.stmt | ast.expr, Standin]] = {}
     for place, standin in _standins(code):
-        if (standin.module, standin.name) in seen:
-            continue
-        seen.add((standin.module, standin.name))
-        package = standin.module.partition(".")[0]
-        yield Finding(
-            code="MP205",
-            severity=Severity.ERROR,
-            engine=package if patient.engine(package) else None,
-            summary=f"{standin.module}.{standin.name} is a placeholder here: {standin.text}",
-            cause=f"the real one could not be imported ({standin.because}); {package} says nothing until it is used",
-            evidence=(f"{code.place}, line {place.lineno}: {code.line(place)}",),
-            remedy=Remedy(text="install what that import needs, in a version that still has it, or do without"),
-        )
+        seen.setdefault((standin.module, standin.name), (place, standin))
+    groups: dict[object, list[tuple[ast.stmt | ast.expr, Standin]]] = {}
+    for place, standin in seen.values():
+        swallowed = code.swallowed(standin.module, standin.name)
+        groups.setdefault(swallowed or (standin.module, standin.because), []).append((place, standin))
+    for group in groups.values():
+        yield _finding(group, code, patient)
+
+
+def _finding(group: list[tuple[ast.stmt | ast.expr, Standin]], code: UserCode, patient: Patient) -> Finding:
+    """One finding for all that one fault turned into placeholders."""
+    _, first = group[0]
+    package = first.module.partition(".")[0]
+    swallowed = code.swallowed(first.module, first.name)
+    blame = blame_of(swallowed, code, patient) if swallowed is not None else None
+    names = ", ".join(f"{standin.module}.{standin.name}" for _, standin in group)
+    texts = ", ".join(dict.fromkeys(standin.text for _, standin in group))
+    lines = dict.fromkeys(f"{code.place}, line {place.lineno}: {code.line(place)}" for place, _ in group)
+    return Finding(
+        code="MP205",
+        severity=Severity.ERROR,
+        engine=package if patient.engine(package) else None,
+        summary=f"{names} {'are placeholders' if len(group) > 1 else 'is a placeholder'} here: {texts}",
+        cause=f"{package} says nothing until it is used; "
+        + (blame.cause if blame else f"the real one could not be imported: {first.because}"),
+        evidence=(*lines, *(blame.evidence if blame else ())),
+        remedy=(blame.remedy if blame else None)
+        or Remedy(text="install what that import needs, in a version that still has it, or do without"),
+        subjects=(first.module, *(blame.subjects if blame else ())),
+    )
 
 
 def _standins(code: UserCode) -> Iterator[tuple[ast.stmt | ast.expr, Standin]]:

@@ -68,4 +68,5 @@ CHECK = Check(
     example="SGLang 0.4.7 takes `GPTQLinearMethod` from vLLM; without vLLM it has none.",
     cure="Use another release of the engine, or leave that format out of the mixture.",
     find=_find,
+    about_mixprec=True,
 )

@@ -49,4 +49,5 @@ CHECK = Check(
     example="`AWQMarlinConfig` of SGLang 0.4.7 without vLLM is an empty `DummyConfig`.",
     cure="Install what the guarded import needs, in a version that still has the names, or avoid the method.",
     find=_find,
+    about_mixprec=True,
 )

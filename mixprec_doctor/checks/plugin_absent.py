@@ -59,4 +59,5 @@ CHECK = Check(
     example=("mixprec in one virtual environment, vLLM in another; `mixprec doctor --python` works, `launch` cannot."),
     cure="`pip install mixprec` with the engine's own interpreter.",
     find=_find,
+    about_mixprec=True,
 )

@@ -60,4 +60,5 @@ CHECK = Check(
     example="A release whose `GPTQLinearMethod.__init__` takes `(self, quant_config, moe_config)`.",
     cure="Use a release that does not require it, leave the format out, or give the argument to `construct` yourself.",
     find=_find,
+    about_mixprec=True,
 )

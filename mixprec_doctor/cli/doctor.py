@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from mixprec_doctor.cli.options import check_target, codes, no_collection, target_options, write
-from mixprec_doctor.cli.progress import probe_progress
+from mixprec_doctor.cli.progress import probe_progress, release_progress
 from mixprec_doctor.environment.engines import ENGINES
 from mixprec_doctor.examination import examine
 from mixprec_doctor.reports import FORMATS, Page, render_report
@@ -27,6 +27,7 @@ from mixprec_doctor.reports.page import page_for
 @click.option(
     "--time-limit", type=click.FloatRange(min=1), metavar="SECONDS", help="For each thing that --verify tries: 120."
 )
+@click.option("--offline", is_flag=True, help="Ask no package index, where a finding would be clearer for it.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="Leave these findings out.")
@@ -41,6 +42,7 @@ def doctor(
     static: bool,
     verify: bool,
     time_limit: float | None,
+    offline: bool,
     strict: bool,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -57,7 +59,7 @@ def doctor(
         raise click.UsageError("--static reads only and --verify really tries; give one")
     if time_limit is not None and not verify:
         raise click.UsageError("--time-limit is for --verify")
-    with no_collection(), probe_progress() if verify else nullcontext() as progress:
+    with no_collection(), release_progress() as told, probe_progress() if verify else nullcontext() as progress:
         report = examine(
             python=python,
             site_packages=site_packages,
@@ -68,6 +70,8 @@ def doctor(
             verify=verify,
             verify_limit=time_limit or 120.0,
             progress=progress,
+            offline=offline,
+            told=told,
         )
     page = page_for(sys.stdout) if output is None else Page()
     write(render_report(report, format_, page, strict=strict), output)

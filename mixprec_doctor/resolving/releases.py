@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NoEngineInWheel", "Question", "read_release", "recall_release"]
+__all__ = ["NoEngineInWheel", "Question", "read_release", "reading_code", "recall_release"]
 
 import gc
 import hashlib
@@ -113,7 +113,7 @@ class Question:
     def _key(self, release: Release, part: str) -> str:
         """What an answer is kept under: the file, the code that answered, and the question."""
         everywhere = " everywhere" if self.thorough and part != _ROLES else ""
-        return f"{release.file.key} {_code()} {part}{everywhere}"
+        return f"{release.file.key} {reading_code()} {part}{everywhere}"
 
     def _answers(self, release: Release, kept: dict[str, dict[str, Any]]) -> Answers:
         first = next(iter(kept.values()))
@@ -134,7 +134,7 @@ def _answer(source: EngineSource, part: str) -> dict[str, object]:
 
 
 @cache
-def _code() -> str:
+def reading_code() -> str:
     """A digest of the modules that make the answers, and of the parser: a change of any asks every question anew."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256(repr(sys.version_info[:3]).encode())

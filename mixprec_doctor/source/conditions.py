@@ -7,7 +7,7 @@ __all__ = ["Conditions", "FailedTry", "Names"]
 import ast
 import builtins
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +81,10 @@ class Conditions:
         if guard.branch is Branch.EXCEPT:
             return self._handles(guard, parsed)
         return Truth.UNKNOWN
+
+    def truth(self, test: ast.expr, parsed: ParsedModule, given: Mapping[str, object]) -> Truth:
+        """Whether a test in a function holds, for some values of its parameters."""
+        return self._expressions.truth(test, parsed, given)
 
     def text(self, guard: Guard, parsed: ParsedModule) -> str | None:
         """The condition in words of the source; None for one that certainly holds."""

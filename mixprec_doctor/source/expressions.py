@@ -10,7 +10,8 @@ __all__ = ["OPEN", "Expressions"]
 
 import ast
 import operator
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mixprec_doctor.source.module import Binding, Guard, ParsedModule, dotted
@@ -30,12 +31,19 @@ _SYSTEMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 Judge = Callable[[Guard, ParsedModule], Truth]
 
 
+class _Table(tuple[object, ...]):
+    """What a container holds that can be added to later: good for ``in``, and equal to nothing."""
+
+    has_more: bool = False  # statements of the module do add to it
+
+
 class Expressions:
     """Evaluates without executing; ``judge`` says whether a guarded binding runs."""
 
     def __init__(self, sources: Sources, judge: Judge) -> None:
         self._sources = sources
         self._judge = judge
+        self._given: Mapping[str, object] = {}
         self._following: set[tuple[str, str]] = set()
         self._platform: dict[str, object] = {}
         if sources.python:
@@ -48,9 +56,13 @@ class Expressions:
             self._platform["os.name"] = "nt" if sources.platform == "win32" else "posix"
             self._platform["platform.system()"] = _SYSTEMS.get(sources.platform, OPEN)
 
-    def truth(self, node: ast.expr, parsed: ParsedModule) -> Truth:
-        """Whether an expression is true."""
-        return _truth(self.value(node, parsed))
+    def truth(self, node: ast.expr, parsed: ParsedModule, given: Mapping[str, object] | None = None) -> Truth:
+        """Whether an expression is true; ``given`` are values of a function's parameters, where it stands in one."""
+        before, self._given = self._given, given or self._given
+        try:
+            return _truth(self.value(node, parsed))
+        finally:
+            self._given = before
 
     def value(self, node: ast.expr, parsed: ParsedModule) -> object:
         """What an expression gives; OPEN when that is not decided."""
@@ -62,7 +74,9 @@ class Expressions:
 
     def _several(self, node: ast.Tuple | ast.List | ast.Set, parsed: ParsedModule) -> object:
         values = tuple(self.value(each, parsed) for each in node.elts)
-        return OPEN if any(each is OPEN or each is _THERE for each in values) else values
+        if any(each is OPEN or each is _THERE for each in values):
+            return OPEN
+        return values if isinstance(node, ast.Tuple) else _Table(values)
 
     def _not(self, node: ast.UnaryOp, parsed: ParsedModule) -> object:
         return _known(~self.truth(node.operand, parsed)) if isinstance(node.op, ast.Not) else OPEN
@@ -137,7 +151,31 @@ class Expressions:
         return OPEN
 
     def _name(self, node: ast.Name, parsed: ParsedModule) -> object:
-        return self._follow(node.id, parsed)
+        if node.id in self._given:
+            return self._given[node.id]
+        before, self._given = self._given, {}
+        try:
+            found = self._follow(node.id, parsed)
+        finally:
+            self._given = before
+        if isinstance(found, _Table) and _adds_to(node.id, parsed):
+            found = _Table(found)
+            found.has_more = True
+        return found
+
+    def _keys(self, node: ast.Dict, parsed: ParsedModule) -> object:
+        """A dictionary counts as its keys, which is all that ``in`` asks for."""
+        keys: list[object] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            found = self.value(value if key is None else key, parsed)
+            if key is None and not isinstance(found, _Table):
+                return OPEN
+            if found is OPEN or found is _THERE:
+                return OPEN
+            keys += found if key is None and isinstance(found, _Table) else [found]
+        table = _Table(keys)
+        table.has_more = any(isinstance(value, ast.Name) and _adds_to(value.id, parsed) for value in node.values)
+        return table
 
     def _follow(self, name: str, parsed: ParsedModule) -> object:
         """The value of the last binding of a name that runs; a flag that depends on itself is open."""
@@ -192,6 +230,10 @@ def _compared(op: ast.cmpop, one: object, other: object) -> Truth:
         return Truth.of(isinstance(op, ast.IsNot)) if known else Truth.UNKNOWN
     if not isinstance(one, _PLAIN) or not isinstance(other, _PLAIN):
         return Truth.UNKNOWN
+    if isinstance(one, _Table) or (isinstance(other, _Table) and not isinstance(op, (ast.In, ast.NotIn))):
+        return Truth.UNKNOWN
+    if isinstance(other, _Table) and other.has_more and one not in other:
+        return Truth.UNKNOWN
     if isinstance(op, (ast.Is, ast.IsNot)) and not (one is None or other is None or isinstance(one, bool)):
         return Truth.UNKNOWN
     try:
@@ -201,9 +243,16 @@ def _compared(op: ast.cmpop, one: object, other: object) -> Truth:
 
 
 def _truth(value: object) -> Truth:
-    if value is OPEN:
+    if value is OPEN or (isinstance(value, _Table) and not value):
         return Truth.UNKNOWN
     return Truth.YES if value is _THERE else Truth.of(bool(value))
+
+
+def _adds_to(name: str, parsed: ParsedModule) -> bool:
+    """Whether a statement outside of functions adds to a container."""
+    text = parsed.outline.source if parsed.outline else parsed.source
+    added = rb"\b%s(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault|append|extend|add|insert)\()"
+    return re.search(added % re.escape(name).encode(), text) is not None
 
 
 def _known(truth: Truth) -> object:
@@ -216,7 +265,8 @@ def _top(module: str) -> str:
 
 _METHODS: dict[type[ast.expr], Callable[[Expressions, Any, ParsedModule], object]] = {
     ast.Constant: Expressions._constant, ast.Tuple: Expressions._several, ast.List: Expressions._several,
-    ast.Set: Expressions._several, ast.UnaryOp: Expressions._not, ast.BoolOp: Expressions._joined,
+    ast.Set: Expressions._several, ast.Dict: Expressions._keys, ast.UnaryOp: Expressions._not,
+    ast.BoolOp: Expressions._joined,
     ast.IfExp: Expressions._chosen, ast.Compare: Expressions._compare, ast.Subscript: Expressions._part,
     ast.Attribute: Expressions._attribute, ast.Call: Expressions._call, ast.Name: Expressions._name,
 }  # fmt: skip

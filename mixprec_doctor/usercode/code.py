@@ -12,7 +12,7 @@ from pathlib import Path
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.need import Need
-from mixprec_doctor.rehearsal import SERVERS, Rehearsal, Stop
+from mixprec_doctor.rehearsal import SERVERS, Rehearsal, Stop, Swallowed
 from mixprec_doctor.resolving.needs import NeedFinder
 from mixprec_doctor.resolving.providers import required_packages
 from mixprec_doctor.source.conditions import FailedTry
@@ -80,6 +80,11 @@ class UserCode:
         if top in mentioned or top in SERVERS:
             return top in mentioned
         return top in required_packages(self.environment, mentioned)
+
+    def swallowed(self, module: str, name: str) -> Swallowed | None:
+        """The fault that a ``try`` took before its handler bound a name of a module."""
+        found = (each for each in self.rehearsal.swallowed if each.module == module and name in each.bound)
+        return next(found, None)
 
     def missing(self, module: str) -> tuple[Need, ...]:
         """What importing a module needs and the environment lacks."""

@@ -111,9 +111,9 @@ def make(**words):
 
 def test_code_that_needs_no_engine_makes_its_absence_no_error(fake: FakeEnvironment) -> None:
     fake.install("other")
-    for code, severity in (("import other", Severity.INFO), ("import other, vllm", Severity.ERROR)):
+    for code, severities in (("import other", []), ("import other, vllm", [Severity.ERROR])):
         found = examine(site_packages=fake.site, code=code, machine=LAPTOP).findings
-        assert [each.severity for each in found if each.code == "MP101"] == [severity]
+        assert [each.severity for each in found if each.code == "MP101"] == severities
 
 
 def test_a_file_is_read_and_what_is_no_python_is_refused(sglang: FakeEnvironment) -> None:
