@@ -140,7 +140,7 @@ def _editable(metadata: Path) -> str | None:
         url = document["url"]
         if document["dir_info"]["editable"] is True and url.startswith("file://"):
             return str(url).removeprefix("file://")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return None
 
