@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 LARGEST_SOURCE = 32 * 2**20  # the longest module that anybody ships has some 5 MB
-LARGEST_LIST = 128 * 2**20  # the RECORD of a distribution with half a million files
+LARGEST_LIST = 32 * 2**20  # the RECORD of a distribution with two hundred thousand files
 
 
 def read_file(path: Path | str, *, most: int) -> bytes | None:

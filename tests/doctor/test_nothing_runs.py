@@ -85,7 +85,7 @@ class Patient(FakeEnvironment):
             timeout=60,
             cwd=self.work,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30)),  # noqa: PLW1509
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30)),
         )
         assert watched.returncode in (0, 1) and watched.stdout, watched.stderr
         assert not self.marker.exists()
@@ -168,7 +168,7 @@ def test_garbage_in_metadata_and_names_is_reported_and_not_stumbled_over(patient
     patient.write("__editable__.y.pth", "import __editable___y_finder; __editable___y_finder.install()\n")
     patient.write("nested.py", "x = " + "-" * 100_000 + "1\n")
     for name in (b"~\xff\xfe", b"\xff-1.0.dist-info", b"\xff.py", b"\xff.pth"):
-        Path(os.fsdecode(os.path.join(os.fsencode(patient.site), name))).touch()
+        (patient.site / os.fsdecode(name)).touch()
     for asked in (["--code", "import nested"], ["--code", "import torn"], []):
         report, _ = patient.examine("--python", str(patient.root), *asked)
         assert report["schema"] == "mixprec.report/1"
