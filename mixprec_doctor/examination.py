@@ -14,6 +14,7 @@ from mixprec_doctor.checks import Patient, run_checks, select_checks
 from mixprec_doctor.checks.check import Lend
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.machine import read_machine
+from mixprec_doctor.records.codeanswer import answer_about
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.lenders import Lenders
@@ -91,6 +92,7 @@ def examine(
         engines=tuple(EngineStatus(engine=each, usable=_usable(each, findings, patient.probes)) for each in engines),
         roles=tuple(resolution for resolved in roles.values() for resolution in resolved),
         findings=findings,
+        code=answer_about(patient.code.place, findings, patient.probes) if patient.code is not None else None,
         checks=tuple(check.code for check in checks),
         seconds=time.perf_counter() - started,
         verified=verify,

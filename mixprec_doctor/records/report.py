@@ -7,6 +7,7 @@ __all__ = ["EngineStatus", "Report"]
 from dataclasses import dataclass
 
 from mixprec_doctor.errors import ExitCode
+from mixprec_doctor.records.codeanswer import CodeAnswer
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity, worst
@@ -39,6 +40,7 @@ class Report:
     seconds: float
     verified: bool = False
     probes: tuple[Probe, ...] = ()  # what was really tried, where the examination verifies
+    code: CodeAnswer | None = None  # about the lines that the user asked about
     checks: tuple[str, ...] | None = None  # codes of the checks that were asked; None: all
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
@@ -57,6 +59,7 @@ class Report:
                 "roles": [each.to_json() for each in self.roles],
                 "kernels": [],  # kernel choices are made by examinations that verify
                 "findings": [each.to_json() for each in self.findings],
+                "code": self.code.to_json() if self.code else None,
                 "verified": self.verified,
                 "probes": [each.to_json() for each in self.probes] if self.verified else None,
                 "seconds": round(self.seconds, 3),

@@ -6,6 +6,7 @@ __all__ = ["MARKS", "render", "verdict"]
 
 from collections.abc import Iterator
 
+from mixprec_doctor.records.codeanswer import CodeAnswer, CodeVerdict
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.report import EngineStatus, Report
@@ -15,6 +16,15 @@ from mixprec_doctor.reports.page import Page
 MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _MOST_EVIDENCE = 8
+_ANSWERS = {
+    CodeVerdict.FAILS: ("it fails here", "✗", "red"),
+    CodeVerdict.WORKS: ("it works here: it was run", "✓", "green"),
+    CodeVerdict.UNKNOWN: (
+        "reading finds no fault in it; only running it (--verify) could prove that it works",
+        "?",
+        "dim",
+    ),
+}
 _FEATURES = (
     "avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8",
     "asimd", "bf16", "i8mm", "sve",
@@ -24,7 +34,8 @@ _FEATURES = (
 def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as text."""
     lines = [*_target(report, page), *_machine(report.machine, page), *_engines(report, page)]
-    lines += [*_roles(report, page), *_findings(report.findings, page), "", _verdict_line(report, page)]
+    lines += [*_code(report.code, page)] if report.code else [*_roles(report, page)]
+    lines += [*_findings(report.findings, page), "", _verdict_line(report, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -91,6 +102,19 @@ def _engines(report: Report, page: Page) -> Iterator[str]:
         provided = f" (from {source})" if source and source != status.engine.engine else ""
         mark = page.paint("✗", "red") if bad else page.paint("✓", "green")
         yield from _marked(mark, f"{_named(status)}{provided}", page)
+
+
+def _code(answer: CodeAnswer, page: Page) -> Iterator[str]:
+    """What would happen to the lines that were asked about."""
+    yield ""
+    yield page.paint(
+        answer.place[:1].upper() + answer.place[1:] if answer.place == "the code" else answer.place, "bold"
+    )
+    words, mark, style = _ANSWERS[answer.verdict]
+    why = f", as {answer.explained_by} below says" if answer.explained_by else ""
+    lines = page.wrap(words + why, indent=4)
+    yield f"  {page.paint(mark, style)} {lines[0].strip()}"
+    yield from lines[1:]
 
 
 def _roles(report: Report, page: Page) -> Iterator[str]:
