@@ -23,6 +23,7 @@ from mixprec_doctor.records.probe import Probe, ProbeRequest
 from mixprec_doctor.records.release import Release
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.remedies import check_remedies
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
@@ -57,7 +58,7 @@ def examine(
     ``progress`` is told how many are done, of how many, and the one that is tried now.
 
     Where a finding depends on it, releases on the index that pip is set up for are read to say which of them mends it,
-    and ``told`` is told of each; with ``offline`` no index is asked.
+    and ``told`` is told of each; what the remedies install is looked up there too. With ``offline`` no index is asked.
     """
     started = time.perf_counter()
     checks = select_checks(select=select, ignore=ignore)
@@ -86,6 +87,7 @@ def examine(
         from mixprec_doctor.verification import settle
 
         findings = settle(findings, patient.probes, checks)
+    findings = check_remedies(findings, environment, offline=offline)
     return Report(
         target=environment,
         machine=patient.machine,

@@ -30,7 +30,7 @@ LAYERS = (
     ("resolving",),
     ("tracebacks", "usercode"),
     ("checks",),
-    ("api", "construction", "diagnosis", "examination", "matrix", "specimens", "verification"),
+    ("api", "construction", "diagnosis", "examination", "matrix", "remedies", "specimens", "verification"),
     ("reports",),
     ("cli", "__main__"),
 )

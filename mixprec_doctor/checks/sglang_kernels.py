@@ -77,9 +77,9 @@ def _wanted(owner: Distribution, patient: Patient) -> Requirement | None:
         if canonicalize_name(requirement.name) in KERNELS:
             return requirement
     for text in owner.requires:
-        requirement = parse_requirement(text) if _USUAL_EXTRA.search(text) else None
-        if requirement is not None and canonicalize_name(requirement.name) in KERNELS:
-            return requirement
+        extra = parse_requirement(text) if _USUAL_EXTRA.search(text) else None
+        if extra is not None and canonicalize_name(extra.name) in KERNELS:
+            return extra
     return None
 
 

@@ -23,10 +23,11 @@ class Remedy:
 
     text: str
     commands: tuple[str, ...] = ()
+    checked: bool | None = None  # whether the index has all that the commands install; None: it was not asked
 
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.report/1`` document."""
-        return {"text": self.text, "commands": list(self.commands)}
+        return {"text": self.text, "commands": list(self.commands), "checked": self.checked}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,11 @@ import pytest
 
 from mixprec_doctor.checks import Patient
 from mixprec_doctor.environment import Target, find_engines, read_environment
+from mixprec_doctor.index.settings import IndexSettings
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Accelerator, Machine
+from mixprec_doctor.remedies import checking
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import find_layout
 from mixprec_doctor.source import Exports, Sources
@@ -103,6 +105,12 @@ class FakeEnvironment:
             },
             wanted=wanted,
         )
+
+
+@pytest.fixture(autouse=True)
+def no_index_for_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remedies are not looked up on the real index."""
+    monkeypatch.setattr(checking, "read_settings", lambda **_: IndexSettings(no_index=True))
 
 
 @pytest.fixture
