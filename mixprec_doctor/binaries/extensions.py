@@ -19,7 +19,7 @@ from mixprec_doctor.binaries.reading import read_library, symbol_table
 from mixprec_doctor.binaries.search import SearchPlaces, default_folders
 from mixprec_doctor.environment.engines import locate_package
 from mixprec_doctor.files import LARGEST_LIST, read_start
-from mixprec_doctor.records.environment import Distribution, Environment
+from mixprec_doctor.records.environment import Environment
 
 _MACHINES = {"x86_64": (62, 64), "amd64": (62, 64), "aarch64": (183, 64), "i686": (3, 32), "ppc64le": (21, 64)}
 _FIRST_OF_TORCH = "libtorch_global_deps.so"  # opened by torch/__init__.py, visible to all
@@ -150,9 +150,13 @@ def _listed(environment: Environment) -> Callable[[str], Path | None]:
     """Finds a library by its name in the file lists of all distributions, read when the first is asked for."""
     lists: list[tuple[str, bytes]] = []
 
+    @lru_cache(maxsize=1024)
     def find(name: str) -> Path | None:
         if not lists:
-            lists.extend((each.location, b"\n" + _record(each)) for each in environment.distributions)
+            for each in environment.distributions:
+                record = read_start(Path(each.metadata) / "RECORD", most=LARGEST_LIST) or b""
+                if b".so" in record:
+                    lists.append((each.location, b"\n" + record))
         for location, record in lists:
             end = record.find(f"/{name},".encode())
             if end >= 0:
@@ -163,7 +167,3 @@ def _listed(environment: Environment) -> Callable[[str], Path | None]:
         return None
 
     return find
-
-
-def _record(distribution: Distribution) -> bytes:
-    return read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST) or b""

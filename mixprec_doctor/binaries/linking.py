@@ -117,6 +117,7 @@ def _gather(library: Library, process: Process) -> tuple[list[Loaded], list[Load
     known: dict[str, Loaded] = {library.name: root, library.path.name: root}
     faults: list[LoadFault] = []
     missed: set[str] = set()
+    seen = {id(root)}
     waiting = deque([root])
     while waiting and len(order) < _MOST_LIBRARIES:
         asker = waiting.popleft()
@@ -137,7 +138,8 @@ def _gather(library: Library, process: Process) -> tuple[list[Loaded], list[Load
                     added.append(found)
             known[name] = found
             known.setdefault(found.library.name, found)
-            if found not in order:
+            if id(found) not in seen:
+                seen.add(id(found))
                 order.append(found)
                 waiting.append(found)
     return order, added, faults
@@ -156,7 +158,7 @@ def _search(name: str, asker: Loaded, process: Process) -> Library | LoadFault:
     if tried is not None:
         return damaged(tried)
     driver = is_driver_library(name)
-    return no_library(asker.library, name, elsewhere=process.brought(name), driver=driver)
+    return no_library(asker.library, name, elsewhere=None if driver else process.brought(name), driver=driver)
 
 
 def _read_present(path: Path) -> Library | Unreadable | None:
@@ -175,19 +177,22 @@ def _version_faults(library: Library, loaded: Mapping[str, Loaded]) -> Iterator[
                 yield no_version(library, version, provider.library)
 
 
-def _symbol_faults(library: Library, scope: tuple[SymbolTable, ...], process: Process) -> Iterator[LoadFault]:
+def _symbol_faults(library: Library, scope: list[SymbolTable], process: Process) -> Iterator[LoadFault]:
     count = 0
     for symbol in reading.undefined_symbols(library.path):
         if process.program is None and symbol.startswith(("Py", "_Py")):
             continue
-        if not any(table.defines(symbol) for table in scope):
+        index = next((place for place, table in enumerate(scope) if table.defines(symbol)), None)
+        if index:
+            scope.insert(0, scope.pop(index))  # the next symbol is likely to be in the same library
+        elif index is None:
             yield no_symbol(library, symbol)
             count += 1
             if count == _MOST_SYMBOL_FAULTS:
                 return
 
 
-def _tables(paths: Iterable[Path]) -> tuple[SymbolTable, ...] | None:
+def _tables(paths: Iterable[Path]) -> list[SymbolTable] | None:
     """None when one cannot be read: what it offers is not known then, and nothing can be missing for certain."""
     found = [reading.symbol_table(path) for path in paths]
-    return tuple(table for table in found if table is not None) if None not in found else None
+    return [table for table in found if table is not None] if None not in found else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["read_library", "symbol_table", "undefined_symbols"]
 
+import errno
 import os
 import re
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,13 +52,15 @@ def undefined_symbols(path: Path) -> tuple[str, ...]:
 
 def _stamp(path: Path) -> tuple[int, int]:
     facts = os.stat(path)  # noqa: PTH116  a quarter of the time, and asked for often
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "is no regular file")  # a pipe would be waited for
     return facts.st_size, facts.st_mtime_ns
 
 
 @lru_cache(maxsize=4096)
-def _read(path: Path, _size: int, _changed: int) -> Library | Unreadable:
+def _read(path: Path, size: int, changed: int) -> Library | Unreadable:
     try:
-        image = Image(path)
+        image = _image(path, size, changed)
         if image.kind not in (_SHARED, _EXECUTABLE):
             return Unreadable(path=path, reason="is no library that can be loaded")
         soname = image.names(Tag.SONAME)
@@ -90,8 +94,13 @@ def _undefined(path: Path, _size: int, _changed: int) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=_MOST_OPEN)
-def _table(path: Path, _size: int, _changed: int) -> SymbolTable:
-    return SymbolTable(Image(path))
+def _image(path: Path, _size: int, _changed: int) -> Image:
+    return Image(path)
+
+
+@lru_cache(maxsize=_MOST_OPEN)
+def _table(path: Path, size: int, changed: int) -> SymbolTable:
+    return SymbolTable(_image(path, size, changed))
 
 
 def _folders(image: Image, tag: Tag) -> tuple[str, ...]:

@@ -27,18 +27,24 @@ from mixprec_doctor.checks import (
     companion_versions,
     construct_tried,
     cuda_companions,
+    cuda_releases,
+    damaged_libraries,
     dead_editables,
     duplicate_metadata,
     engine_clash,
     foreign_wheels,
     further_requirements,
+    gpu_code,
     gpu_unused,
     import_deadly,
     import_order,
     import_tried,
     leftovers,
+    library_versions,
     missing_requirements,
     missing_roles,
+    missing_symbols,
+    needed_libraries,
     no_engine,
     no_gpu,
     other_python,
@@ -120,6 +126,12 @@ CHECKS: tuple[Check, ...] = register(
     cuda_companions.CHECK,
     companion_versions.CHECK,
     other_python.CHECK,
+    library_versions.CHECK,
+    needed_libraries.CHECK,
+    missing_symbols.CHECK,
+    cuda_releases.CHECK,
+    gpu_code.CHECK,
+    damaged_libraries.CHECK,
     gpu_unused.CHECK,
     no_gpu.CHECK,
 )
@@ -152,12 +164,18 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
     if patient.code is not None:
         found = [each for each in found if each[0] or _concerns(patient.code, each[1])]
-    found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0]))
+    found.sort(
+        key=lambda each: (
+            _GRAVEST_FIRST.index(each[1].severity),
+            not (each[0] or each[1].code == "MP212"),
+            each[1].code == "MP212",
+        )
+    )
     explains = {check.code: check.explains for check in checks}
     for _, finding in found:  # an error that was read explains what then fails in the same place
         if finding.severity is Severity.ERROR and finding.code not in _TRIED:
             explains[finding.code] = (*explains[finding.code], *_TRIED)
-    return group([finding for _, finding in found], explains)
+    return group([finding for _, finding in found], explains, exact=_TRIED)
 
 
 def _concerns(code: UserCode, finding: Finding) -> bool:

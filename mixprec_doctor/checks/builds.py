@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixprec_doctor.binaries import Library, read_library
 from mixprec_doctor.environment.engines import locate_package
-from mixprec_doctor.files import read_file, read_start
+from mixprec_doctor.files import read_start
 from mixprec_doctor.records.environment import Environment
 
-CUDA_LIBRARIES = (b"libc10_cuda.so", b"libtorch_cuda.so", b"libcudart.so")
-_LARGEST = 200 * 2**20  # bytes; companions of torch are a hundredth of that
+CUDA_LIBRARIES = ("libc10_cuda.so", "libtorch_cuda.so", "libcudart.so")
 _LINE = r"(?m)^%s\s*(?::[^=\n]*)?=\s*(.+?)\s*$"
 
 
@@ -45,11 +45,12 @@ def torch_build(environment: Environment) -> TorchBuild | None:
 def cuda_evidence(package: Path) -> Iterator[str]:
     """Compiled files of a package that need a CUDA library, with the library they need."""
     for file in sorted([*package.glob("*.so*"), *package.glob("lib/*.so*"), *package.glob("_*/*.so*")]):
-        content = read_file(file, most=_LARGEST) or b""
-        for library in CUDA_LIBRARIES:
-            if b"\0" + library in content:  # an entry of the dynamic string table
-                yield f"{file} needs {library.decode()}"
-                break
+        library = read_library(file)
+        if isinstance(library, Library):
+            for name in library.needed:
+                if name.startswith(CUDA_LIBRARIES):
+                    yield f"{file} needs {name}"
+                    break
 
 
 def _literal(text: str, name: str) -> str | None:
