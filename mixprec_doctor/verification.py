@@ -63,14 +63,16 @@ def requests_of(engine: str, resolutions: Sequence[Resolution]) -> tuple[ProbeRe
     """The engine's package, each module that has a role, each name there, and each config made of a specimen."""
     named = [each for each in resolutions if each.status is not Status.MISSING and each.module and each.name]
     modules = dict.fromkeys([engine, *(each.module for each in named)])
-    return (
-        *(ProbeRequest(kind=Kind.IMPORT, engine=engine, module=module) for module in modules),
-        *(
-            ProbeRequest(kind=Kind.NAME, engine=engine, role=each.role.value, module=each.module, name=each.name)
-            for each in named
-        ),
-        *_constructions(engine, [each for each in named if each.status is Status.FOUND]),
-    )
+    requests: list[ProbeRequest] = []
+    for module in modules:
+        inside = [each for each in named if each.module == module]
+        requests.append(ProbeRequest(kind=Kind.IMPORT, engine=engine, module=module))
+        requests += (
+            ProbeRequest(kind=Kind.NAME, engine=engine, role=each.role.value, module=module, name=each.name)
+            for each in inside
+        )
+        requests += _constructions(engine, [each for each in inside if each.status is Status.FOUND])
+    return tuple(requests)
 
 
 def _constructions(engine: str, resolutions: Sequence[Resolution]) -> Iterator[ProbeRequest]:

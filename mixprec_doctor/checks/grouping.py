@@ -4,23 +4,25 @@ from __future__ import annotations
 
 __all__ = ["group"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mixprec_doctor.records.finding import Finding
 
 
-def group(findings: Sequence[Finding], explains: Mapping[str, Sequence[str]]) -> tuple[Finding, ...]:
+def group(
+    findings: Sequence[Finding], explains: Mapping[str, Sequence[str]], *, exact: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """The findings in their order, but every one that another explains comes right after that one.
 
     ``explains`` gives, by code, the codes that follow from a finding where the two share a subject: the same import
-    name, or one below the other. Of several that explain a finding the first is taken; a circle is cut where it
+    name, or one below the other; for the codes in ``exact`` only the same. Of several that explain a finding the first is taken; a circle is cut where it
     would close.
     """
     causes: dict[int, int] = {}
     for index, finding in enumerate(findings):
         for other, root in enumerate(findings):
-            if other != index and index not in _above(other, causes) and _explains(root, finding, explains):
+            if other != index and index not in _above(other, causes) and _explains(root, finding, explains, exact):
                 causes[index] = other
                 break
     grouped: list[Finding] = []
@@ -42,7 +44,9 @@ def _above(index: int, causes: Mapping[int, int]) -> list[int]:
     return above
 
 
-def _explains(root: Finding, finding: Finding, explains: Mapping[str, Sequence[str]]) -> bool:
+def _explains(root: Finding, finding: Finding, explains: Mapping[str, Sequence[str]], exact: Collection[str]) -> bool:
+    if finding.code in exact and not set(root.subjects) & set(finding.subjects):
+        return False
     return finding.code in explains.get(root.code, ()) and any(
         _related(one, other) for one in root.subjects for other in finding.subjects
     )

@@ -57,9 +57,9 @@ def evidence(probe: Probe) -> Iterator[str]:
 
 
 def subjects(probe: Probe) -> tuple[str, ...]:
-    """The import names that it is about: those that the exceptions name, else what was asked for."""
+    """The import names that it is about: those that the exceptions name, else what was to be imported."""
     named = [each.about for each in probe.fault.chain if each.about] if probe.fault else []
-    asked = [probe.request.module] if probe.request.module else []
+    asked = [probe.request.module] if probe.request.module and probe.request.kind is Kind.IMPORT else []
     return tuple(dict.fromkeys([*reversed(named)] or asked))
 
 

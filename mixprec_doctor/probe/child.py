@@ -40,6 +40,7 @@ _FIRST_FRAMES = 3
 _MOST_CAUSES = 8
 _MOST_TEXT = 4000
 _NOTHING = object()
+_Enumeration = type(signal.Signals)
 
 
 class Answers:
@@ -75,7 +76,10 @@ class Answers:
 
 
 def main(questions: str, answers_path: str, token: str) -> None:
-    """Try each request of the file in turn; a failed import is the last, as it leaves half-made modules behind."""
+    """Try each request of the file in turn, but for those in a package or module whose import has failed.
+
+    A failed import leaves half-made modules behind, so what fails after it is marked as tainted.
+    """
     with contextlib.suppress(Exception):
         stacks = os.dup(2)
         faulthandler.enable(file=stacks)
@@ -83,14 +87,17 @@ def main(questions: str, answers_path: str, token: str) -> None:
     answers = Answers(answers_path, token)
     with open(questions, encoding="utf-8") as stream:  # noqa: PTH123  pathlib is loaded by few, and not for this
         requests = _loads(stream.read())
+    failed: list[str] = []
     for number, request in requests:
+        if any(f"{request['module']}.".startswith(f"{module}.") for module in failed):
+            continue
         answers.tell({"begin": number})
         started = _clock()
         answer = _try(request)
         _flush()
-        answers.tell({"number": number, "seconds": _clock() - started, **answer})
+        answers.tell({"number": number, "seconds": _clock() - started, "tainted": bool(failed), **answer})
         if request["kind"] == "import" and answer["outcome"] != "worked":
-            break
+            failed.append(request["module"])
     answers.tell({"done": True})
     if requests and requests[-1][1]["kind"] == "code":
         return  # how the user's own lines end is part of what was asked
@@ -171,6 +178,8 @@ def _is_hollow(found: Any) -> bool:  # noqa: ANN401
 
 
 def _parameters(found: Any) -> list[list[Any]] | None:  # noqa: ANN401
+    if isinstance(found, _Enumeration):
+        return None  # what is called there looks a member up, it constructs nothing
     try:
         parameters = list(_signature(found).parameters.values())
     except Exception:  # noqa: BLE001  whatever a metaclass or descriptor raises: Python knows no signature

@@ -35,7 +35,8 @@ def probe(
 ) -> tuple[Probe, ...]:
     """What came of each request, in their order, tried by the interpreter ``python`` in processes of its own.
 
-    All share a child until one dies or an import fails. What needs a module whose import failed is not tried.
+    All share a child until one dies. What lies in a module whose import failed is not tried, and what fails only
+    after such an import, for another reason, is tried again in a new child.
     """
     wanted = tuple(requests)
     done: dict[int, Probe] = {}
@@ -87,7 +88,10 @@ def _run(
             if progress is not None:
                 progress(len(done), total, requests[current])
         elif "number" in event:
-            done[event["number"]] = read_answer(requests[event["number"]], event)
+            answer = read_answer(requests[event["number"]], event)
+            known = {str(each.fault.root) for each in done.values() if each.fault}
+            if not (event["tainted"] and answer.fault and str(answer.fault.root) not in known):
+                done[event["number"]] = answer
         elif "end" in event:
             _conclude(
                 requests, done, current=current, event=event["end"], seconds=time.monotonic() - begun, python=python
