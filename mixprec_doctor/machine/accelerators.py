@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["parse_listing", "read_accelerators", "read_driver"]
+__all__ = ["parse_cuda", "parse_listing", "read_accelerators", "read_cuda", "read_driver"]
 
 import re
 import shutil
@@ -22,17 +22,31 @@ def read_accelerators(*, proc: Path = Path("/proc")) -> tuple[Accelerator, ...] 
     silent = None if (proc / "driver" / "nvidia" / "version").exists() else ()
     if tool is None:
         return silent
+    answer = _ask(tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits")
+    return silent if answer is None else parse_listing(answer)
+
+
+def read_cuda() -> str | None:
+    """The newest CUDA that the driver serves, as the head of nvidia-smi's table says."""
+    tool = shutil.which("nvidia-smi")
+    answer = _ask(tool) if tool is not None else None
+    return parse_cuda(answer) if answer is not None else None
+
+
+def parse_cuda(text: str) -> str | None:
+    """The CUDA version in the head of nvidia-smi's table."""
+    found = re.search(r"CUDA(?: UMD)? Version\s*:\s*(\d+\.\d+)", text)
+    return found[1] if found else None
+
+
+def _ask(tool: str, *options: str) -> str | None:
     try:
         answer = subprocess.run(
-            [tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            timeout=_ANSWER_LIMIT,
-            check=False,
-            stdin=subprocess.DEVNULL,
+            [tool, *options], capture_output=True, timeout=_ANSWER_LIMIT, check=False, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
-        return silent
-    return silent if answer.returncode else parse_listing(answer.stdout.decode(errors="replace"))
+        return None
+    return None if answer.returncode else answer.stdout.decode(errors="replace")
 
 
 def parse_listing(text: str) -> tuple[Accelerator, ...]:

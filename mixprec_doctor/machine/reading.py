@@ -9,7 +9,15 @@ import platform
 import re
 from pathlib import Path
 
-from mixprec_doctor.machine.accelerators import read_accelerators, read_driver
+from mixprec_doctor.machine.accelerators import read_accelerators, read_cuda, read_driver
+from mixprec_doctor.machine.limits import (
+    read_container,
+    read_libc,
+    read_memory_limit,
+    read_open_files,
+    read_shared_memory,
+)
+from mixprec_doctor.machine.tools import find_compiler, find_ninja, find_nvcc
 from mixprec_doctor.records.machine import Machine
 
 
@@ -19,6 +27,7 @@ def read_machine(*, proc: Path = Path("/proc")) -> Machine:
     flags = re.search(r"(?mi)^(?:flags|features)\s*:\s*(.*)$", cpuinfo)
     model = re.search(r"(?mi)^(?:model name|cpu model|hardware)\s*:\s*(.+)$", cpuinfo)
     memory = re.search(r"(?m)^MemTotal:\s*(\d+) kB", _read(proc / "meminfo"))
+    accelerators = read_accelerators(proc=proc)
     return Machine(
         system=platform.system() or None,
         architecture=platform.machine() or None,
@@ -26,8 +35,17 @@ def read_machine(*, proc: Path = Path("/proc")) -> Machine:
         cpu_flags=tuple(flags[1].split()) if flags else None,
         cores=_cores(),
         memory_bytes=int(memory[1]) * 1024 if memory else None,
-        accelerators=read_accelerators(proc=proc),
+        accelerators=accelerators,
         driver=read_driver(proc=proc),
+        cuda=read_cuda() if accelerators else None,
+        libc=read_libc(),
+        open_files=read_open_files(),
+        shared_memory=read_shared_memory(),
+        memory_limit=read_memory_limit(),
+        container=read_container(),
+        nvcc=find_nvcc(),
+        compiler=find_compiler(),
+        ninja=find_ninja(),
     )
 
 

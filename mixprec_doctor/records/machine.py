@@ -54,6 +54,7 @@ class Machine:
     libc: str | None = None  # "glibc 2.36"
     open_files: tuple[int, int] | None = None  # soft and hard limit of file descriptors; -1: none
     shared_memory: tuple[int, int] | None = None  # /dev/shm: size and what is free of it, in bytes
+    memory_limit: int | None = None  # what a container allows, in bytes; None: no limit is known
     container: str | None = None  # what says that this is one: "docker", "kubernetes", ...
     nvcc: Tool | None = None  # the CUDA compiler
     compiler: str | None = None  # the C++ compiler's path
@@ -75,6 +76,7 @@ class Machine:
             "libc": self.libc,
             "open_files": None if self.open_files is None else list(self.open_files),
             "shared_memory": None if self.shared_memory is None else list(self.shared_memory),
+            "memory_limit": self.memory_limit,
             "container": self.container,
             "nvcc": self.nvcc.to_json() if self.nvcc else None,
             "compiler": self.compiler,
