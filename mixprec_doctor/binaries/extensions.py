@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["extension_faults", "load_faults", "torch_faults"]
+__all__ = ["extension_faults", "load_faults", "remember", "torch_faults"]
 
 import os
 import platform
+import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from mixprec_doctor.binaries.library import FaultKind, Library, LoadFault
 from mixprec_doctor.binaries.linking import Process, load
-from mixprec_doctor.binaries.loadercache import read_loader_cache
+from mixprec_doctor.binaries.loadercache import LOADER_CACHE, read_loader_cache
+from mixprec_doctor.binaries.proofs import Proofs
 from mixprec_doctor.binaries.reading import read_library, symbol_table
 from mixprec_doctor.binaries.search import SearchPlaces, default_folders
 from mixprec_doctor.environment.engines import locate_package
@@ -22,17 +24,9 @@ from mixprec_doctor.files import LARGEST_LIST, read_start
 from mixprec_doctor.records.environment import Environment
 
 _MACHINES = {"x86_64": (62, 64), "amd64": (62, 64), "aarch64": (183, 64), "i686": (3, 32), "ppc64le": (21, 64)}
+_TORCH = "torch"
+_MODULE = re.compile(r"_C\..*so")
 _FIRST_OF_TORCH = "libtorch_global_deps.so"  # opened by torch/__init__.py, visible to all
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scene:
-    """An interpreter before and after ``import torch``."""
-
-    plain: Process
-    torch: Process | None
-    torch_names: frozenset[str]  # files in torch/lib
-    torch_faults: tuple[LoadFault, ...]
 
 
 def extension_faults(path: Path, environment: Environment) -> tuple[LoadFault, ...]:
@@ -47,72 +41,114 @@ def extension_faults(path: Path, environment: Environment) -> tuple[LoadFault, .
 
 def load_faults(path: Path, environment: Environment) -> tuple[LoadFault, ...]:
     """What the loader would say if a file were opened with nothing but the interpreter, and torch where it needs it."""
-    if _scene_of(environment) is None or not path.name.partition(".so")[1]:
-        return ()
-    return _faults(path, _key(environment))
+    scene = _scene_of(environment)
+    return scene.faults(path) if scene is not None and ".so" in path.name else ()
 
 
 def torch_faults(environment: Environment) -> tuple[LoadFault, ...]:
     """Why ``import torch`` certainly could not load torch's own libraries."""
     scene = _scene_of(environment)
-    return scene.torch_faults if scene is not None else ()
+    return scene.torch_faults() if scene is not None else ()
 
 
-@lru_cache(maxsize=4096)
-def _faults(path: Path, key: tuple[str | None, ...]) -> tuple[LoadFault, ...]:
-    scene = _scenes[key]
-    if scene is None:
-        return ()
-    library = read_library(path)
-    if scene.torch is None or not isinstance(library, Library):
-        return load(path, scene.plain).faults
-    if scene.torch_names.isdisjoint(library.needed):
-        found = load(path, scene.plain).faults
-        if not any(fault.wanted in scene.torch_names for fault in found):
-            return tuple(_with_torch(fault, scene.torch) for fault in found)
-    return scene.torch_faults or load(path, scene.torch).faults
+def remember(environment: Environment) -> None:
+    """Keep for the next time what was found to load, so that it need not be read again."""
+    if (scene := _scene_of(environment)) is not None:
+        scene.proofs.save()
 
 
-def _with_torch(fault: LoadFault, torch: Process) -> LoadFault:
-    """A symbol that torch has is missing only as long as nobody makes torch's symbols visible to all."""
-    if fault.kind is FaultKind.NO_SYMBOL:
-        for path in dict.fromkeys(each.library.path for each in torch.loaded.values()):
-            if (table := symbol_table(path)) is not None and table.defines(fault.wanted):
-                return replace(fault, elsewhere=path)
-    return fault
+class _Scene:
+    """An interpreter before and after ``import torch``, and what is known to load there."""
+
+    def __init__(self, environment: Environment, plain: Process) -> None:
+        self._plain = plain
+        self._found: dict[Path, tuple[LoadFault, ...]] = {}
+        place = locate_package(environment, "torch")
+        names = _files(place / "lib") if place is not None else {}
+        self._torch = place if _FIRST_OF_TORCH in names else None
+        self._torch_names = frozenset(names) if self._torch is not None else frozenset()
+        self.proofs = Proofs([*_key(environment), os.environ.get("LD_LIBRARY_PATH", ""), *_stamps(plain)])
+
+    def faults(self, path: Path) -> tuple[LoadFault, ...]:
+        """What the loader would say; asked of each file once."""
+        if path not in self._found:
+            self._found[path] = self._judge(path)
+        return self._found[path]
+
+    def torch_faults(self) -> tuple[LoadFault, ...]:
+        """What certainly keeps torch's own libraries from loading."""
+        if self._torch is None or self.proofs.holds(_TORCH):
+            return ()
+        return self._with_torch[1]
+
+    def _judge(self, path: Path) -> tuple[LoadFault, ...]:
+        by_torch = f"{_TORCH} {path}"
+        if self.proofs.holds(str(path)) or (self.proofs.holds(by_torch) and self.proofs.holds(_TORCH)):
+            return ()
+        library = read_library(path)
+        if not isinstance(library, Library) or self._torch_names.isdisjoint(library.needed):
+            plain = load(path, self._plain)
+            if not plain.faults:
+                self.proofs.keep(str(path), plain.added)
+            if not any(fault.wanted in self._torch_names for fault in plain.faults):
+                return tuple(self._told_of_torch(fault) for fault in plain.faults)
+        process, faults = self._with_torch
+        if faults:
+            return faults
+        loading = load(path, process)
+        if not loading.faults:
+            self.proofs.keep(by_torch, loading.added)
+        return loading.faults
+
+    @cached_property
+    def _with_torch(self) -> tuple[Process, tuple[LoadFault, ...]]:
+        """The process after ``import torch``, and what certainly goes wrong on the way."""
+        if self._torch is None:
+            return self._plain, ()
+        folder = self._torch / "lib"
+        first = load(folder / _FIRST_OF_TORCH, self._plain, shared=True, trusted=folder)
+        module = next((path for name, path in _files(self._torch).items() if _MODULE.fullmatch(name)), None)
+        if module is None:
+            return self._plain, ()
+        second = load(module, first.process, trusted=folder)
+        faults = tuple(fault for fault in (*first.faults, *second.faults) if fault.is_certain)
+        if not first.faults and not second.faults:
+            self.proofs.keep(_TORCH, (*first.added, *second.added))
+        return second.process, faults
+
+    def _told_of_torch(self, fault: LoadFault) -> LoadFault:
+        """A symbol that torch has is missing only as long as nobody makes torch's symbols visible to all."""
+        if fault.kind is FaultKind.NO_SYMBOL and self._torch is not None:
+            for path in dict.fromkeys(each.library.path for each in self._with_torch[0].loaded.values()):
+                if (table := symbol_table(path)) is not None and table.defines(fault.wanted):
+                    return replace(fault, elsewhere=path)
+        return fault
 
 
-_scenes: dict[tuple[str | None, ...], _Scene | None] = {}
+_scenes: dict[tuple[str, ...], _Scene | None] = {}
 
 
-def _key(environment: Environment) -> tuple[str | None, ...]:
-    return (environment.interpreter.executable, *environment.site_paths)
+def _key(environment: Environment) -> tuple[str, ...]:
+    return (environment.interpreter.executable or "", *environment.site_paths)
 
 
 def _scene_of(environment: Environment) -> _Scene | None:
     key = _key(environment)
     if key not in _scenes:
-        _scenes[key] = _scene(environment)
+        system = environment.interpreter.markers.get("sys_platform", sys.platform)
+        plain = _interpreter(environment) if system == "linux" else None
+        _scenes[key] = _Scene(environment, plain) if plain is not None else None
     return _scenes[key]
 
 
-def _scene(environment: Environment) -> _Scene | None:
-    system = environment.interpreter.markers.get("sys_platform", sys.platform)
-    plain = _interpreter(environment) if system == "linux" else None
-    if plain is None:
-        return None
-    place = locate_package(environment, "torch")
-    folder = place / "lib" if place is not None else None
-    names = _files(folder) if folder is not None else {}
-    if place is None or folder is None or _FIRST_OF_TORCH not in names:
-        return _Scene(plain=plain, torch=None, torch_names=frozenset(), torch_faults=())
-    first = load(folder / _FIRST_OF_TORCH, plain, shared=True, trusted=folder)
-    module = next((place / name for name in _files(place) if name.startswith("_C.") and name.endswith(".so")), None)
-    if module is None:
-        return _Scene(plain=plain, torch=None, torch_names=frozenset(), torch_faults=())
-    second = load(module, first.process, trusted=folder)
-    faults = tuple(fault for fault in (*first.faults, *second.faults) if fault.is_certain)
-    return _Scene(plain=plain, torch=second.process, torch_names=frozenset(names), torch_faults=faults)
+def _stamps(plain: Process) -> Iterator[str]:
+    """Whatever changes when the interpreter or the system's libraries are others."""
+    for path in (plain.program.path if plain.program else Path("/nowhere"), LOADER_CACHE):
+        try:
+            facts = path.stat()
+            yield f"{path} {facts.st_size} {facts.st_mtime_ns}"
+        except OSError:
+            yield f"{path} -"
 
 
 def _interpreter(environment: Environment) -> Process | None:

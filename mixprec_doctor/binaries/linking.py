@@ -66,6 +66,7 @@ class Loading:
 
     faults: tuple[LoadFault, ...]
     process: Process
+    added: tuple[Path, ...] = ()  # the files that were not loaded before
 
 
 def would_load(library: Library, process: Process) -> tuple[LoadFault, ...]:
@@ -107,7 +108,7 @@ def load(path: Path, process: Process, *, shared: bool = False, trusted: Path | 
         shared=tuple(dict.fromkeys(scope)) if shared else process.shared,
         brought=process.brought,
     )
-    return Loading(faults=tuple(faults), process=after)
+    return Loading(faults=tuple(faults), process=after, added=tuple(each.library.path for each in added))
 
 
 def _gather(library: Library, process: Process) -> tuple[list[Loaded], list[Loaded], list[LoadFault]]:

@@ -7,20 +7,21 @@ head. Older files have another cache before it, which is skipped (glibc, sysdeps
 
 from __future__ import annotations
 
-__all__ = ["read_loader_cache"]
+__all__ = ["LOADER_CACHE", "read_loader_cache"]
 
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+LOADER_CACHE = Path("/etc/ld.so.cache")
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEAD, _ENTRY = 48, "iIIIQ"
 _LARGEST = 64 * 2**20
 
 
 @lru_cache(maxsize=8)
-def read_loader_cache(file: Path = Path("/etc/ld.so.cache")) -> Mapping[str, tuple[Path, ...]]:
+def read_loader_cache(file: Path = LOADER_CACHE) -> Mapping[str, tuple[Path, ...]]:
     """Paths by library name, the preferred first; empty where there is no such cache or it is of another kind."""
     try:
         if file.stat().st_size > _LARGEST:

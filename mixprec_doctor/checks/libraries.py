@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mixprec_doctor.binaries import FaultKind, LoadFault, extension_faults, torch_faults
+from mixprec_doctor.binaries import (
+    FaultKind,
+    Library,
+    LoadFault,
+    extension_faults,
+    read_library,
+    remember,
+    torch_faults,
+)
 from mixprec_doctor.binaries.library import abi_tag, module_stem
 from mixprec_doctor.binaries.reading import symbol_table
+from mixprec_doctor.binaries.search import is_driver_library
 from mixprec_doctor.checks.check import Patient
 from mixprec_doctor.checks.requirements import needed
 from mixprec_doctor.environment.engines import locate_package
@@ -82,6 +91,7 @@ def unloadable_parts(patient: Patient) -> tuple[Unloadable, ...]:
     """
     if "unloadable" not in patient.kept:
         patient.kept["unloadable"] = tuple(_unloadable(patient))
+        remember(patient.environment)
     found: tuple[Unloadable, ...] = patient.kept["unloadable"]
     return found
 
@@ -103,7 +113,7 @@ def _unloadable(patient: Patient) -> Iterator[Unloadable]:
     whole: set[tuple[str, str]] = set()
     broken: list[tuple[Part, tuple[LoadFault, ...]]] = []
     for part in compiled_parts(patient):
-        if part.distribution is owner:
+        if part.distribution is owner or _waits_for_driver(part, patient):
             continue
         faults = extension_faults(part.path, patient.environment)
         if not faults:
@@ -115,6 +125,17 @@ def _unloadable(patient: Patient) -> Iterator[Unloadable]:
             judged = _judged(part, faults, patient)
             if judged.reached or not _is_known(faults, owner):
                 yield judged
+
+
+def _waits_for_driver(part: Part, patient: Patient) -> bool:
+    """Whether a GPU driver would have to be there first; MP502 says that none is, unless the code asks for the module."""
+    machine, code = patient.machine, patient.code
+    if machine.driver or machine.accelerators != () or part.weight is Weight.OTHER:
+        return False
+    if code is not None and part.module.partition(".")[0] in code.packages():
+        return False
+    library = read_library(part.path)
+    return isinstance(library, Library) and any(is_driver_library(name) for name in library.needed)
 
 
 def _is_known(faults: tuple[LoadFault, ...], torch: Distribution | None) -> bool:
