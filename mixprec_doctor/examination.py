@@ -70,15 +70,16 @@ def examine(
     )
     engines = tuple(each for each in find_engines(environment) if engine in (None, each.engine))
     roles = _resolve(environment, engines)
+    here = machine or read_machine()
     patient = Patient(
         environment=environment,
-        machine=machine or read_machine(),
+        machine=here,
         engines=engines,
         roles=roles,
         wanted=engine,
         import_folders=_import_folders(),
         lend=None if offline else _lend(environment, told),
-        code=read_code(code, environment, Sources.of_environment(environment)) if code is not None else None,
+        code=read_code(code, environment, here) if code is not None else None,
     )
     if verify:
         patient = replace(patient, probes=_verify(patient, limit=verify_limit, progress=progress))
@@ -143,7 +144,8 @@ def _lend(environment: Environment, told: Callable[[int, int, Release], None] | 
 def _import_folders() -> tuple[str, ...]:
     """What ``python -c`` would look into before site-packages: the working directory, then PYTHONPATH."""
     further = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return tuple(dict.fromkeys([str(Path.cwd()), *(str(Path(each).absolute()) for each in further if each)]))
+    here = [] if os.environ.get("PYTHONSAFEPATH") else [str(Path.cwd())]  # as python -P
+    return tuple(dict.fromkeys([*here, *(str(Path(each).absolute()) for each in further if each)]))
 
 
 def _resolve(environment: Environment, engines: tuple[InstalledEngine, ...]) -> dict[str, tuple[Resolution, ...]]:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["KERNELS", "Pin", "engine_pins", "further_pins", "install_command", "names_of", "plain", "reaches", "rivals"]
+__all__ = [
+    "KERNELS",
+    "Pin",
+    "engine_pins",
+    "further_pins",
+    "install_command",
+    "names_of",
+    "plain",
+    "reached_packages",
+    "reaches",
+    "rivals",
+]
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -86,18 +98,28 @@ def rivals(pins: Iterable[Pin], patient: Patient) -> tuple[str, ...]:
 
 def reaches(patient: Patient, package: str) -> bool:
     """Whether an engine's start, or the code that was asked about, certainly imports a package."""
-    if patient.code is not None and package in patient.code.packages():
-        return True
-    for engine in patient.engines:
-        if engine.root is not None and package in _reach(_entries(engine, patient), patient).packages():
-            return True
-    return False
+    asked = patient.code.packages() if patient.code is not None else set()
+    return package in asked or package in reached_packages(patient)
+
+
+def reached_packages(patient: Patient) -> frozenset[str]:
+    """The packages that modules of the engines, or of what the code that was asked about imports, import themselves."""
+    if patient.code is None:
+        entries = [_entries(engine, patient) for engine in patient.engines if engine.root is not None]
+    else:
+        asked: dict[str, list[str]] = {}
+        for _, module in patient.code.imported_modules():
+            if (package := module.partition(".")[0]) not in sys.stdlib_module_names:
+                asked.setdefault(package, [package]).append(module)
+        entries = [tuple(dict.fromkeys(modules)) for modules in asked.values()]
+    return frozenset(package for each in entries for package in _reach(each, patient).packages())
 
 
 def engine_pins(engine: InstalledEngine, patient: Patient) -> tuple[Pin, ...]:
     """The engine's own requirements that are not met, those that break it first."""
     owner = patient.environment.find(engine.distribution) if engine.distribution else None
-    if owner is None:
+    unasked = patient.code is not None and not patient.code.concerns(engine.engine)
+    if owner is None or unasked:
         return ()
     pins = _pins(owner, engine.engine, _entries(engine, patient), patient)
     return tuple(pin for pin in pins if canonicalize_name(pin.requirement.name) not in KERNELS)

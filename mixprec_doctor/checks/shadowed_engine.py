@@ -1,72 +1,144 @@
-"""MP110: a folder on the way to an import hides the installed engine."""
+"""MP110: something on the way to an import hides what is installed or what belongs to Python."""
 
 from __future__ import annotations
 
 __all__ = ["CHECK"]
 
+import os
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.records.environment import InstalledEngine
+from mixprec_doctor.checks.pins import reached_packages
+from mixprec_doctor.environment.engines import ENGINES, locate_package
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+
+# What every interpreter has imported before it looks into the working directory.
+_LOADED = frozenset(sys.builtin_module_names) | {
+    "_collections_abc", "_sitebuiltins", "abc", "codecs", "encodings", "genericpath", "importlib", "io", "ntpath",
+    "os", "posixpath", "site", "stat", "zipimport",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shadow:
+    """A module or package that Python finds before another of its name."""
+
+    name: str
+    place: Path
+    folder: Path
+    hidden: str  # what it hides
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for folder in _folders(patient):
+        for name, place in _offered(folder):
+            if name not in seen and (hidden := _hidden(name, place, folder, patient)) is not None:
+                seen.add(name)  # the first on the path wins
+                severity = _severity(name, patient)
+                if severity is not None:
+                    shadow = _Shadow(name=name, place=place, folder=folder, hidden=hidden)
+                    yield _finding(shadow, patient, severity=severity)
+
+
+def _folders(patient: Patient) -> tuple[Path, ...]:
+    """What Python looks into first; for a script that is its own folder in place of the working directory."""
+    folders = [Path(each) for each in patient.import_folders]
+    script = Path(patient.code.place) if patient.code is not None and patient.code.place.endswith(".py") else None
+    if script is not None:
+        folders = [script.absolute().parent, *(each for each in folders if each.resolve() != Path.cwd())]
+    installed = {os.path.realpath(each) for each in patient.environment.site_paths}
+    return tuple(each for each in folders if os.path.realpath(each) not in installed)
+
+
+def _offered(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The modules and regular packages of a folder; one without ``__init__`` hides nothing."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.endswith(".py") and entry.name[:-3].isidentifier():
+            yield entry.name[:-3], Path(entry.path)
+        elif entry.name.isidentifier() and (Path(entry.path) / "__init__.py").is_file():
+            yield entry.name, Path(entry.path)
+
+
+def _hidden(name: str, place: Path, folder: Path, patient: Patient) -> str | None:
+    """What Python would have found without it; None when that is nothing or the very same."""
+    if name in sys.stdlib_module_names:
+        early = name in _LOADED or name == "__main__"
+        return None if early else "a module of Python's own library"
+    installed = locate_package(patient.environment, name)
+    engine = patient.engine(name)
+    if installed is None and engine is None:
+        return None
+    if installed is not None and installed.resolve() == place.resolve():
+        return None
+    return str(installed) if installed is not None else "nothing that is there"
+
+
+def _severity(name: str, patient: Patient) -> Severity | None:
+    """By who imports it: what nobody here asks for is left alone, but for Python's own library."""
+    grave = Severity.WARNING if patient.code is None else Severity.ERROR
     asked = patient.code.packages() if patient.code is not None else set()
-    for engine in patient.engines:
-        for folder in patient.import_folders:
-            if (place := _hides(Path(folder), engine)) is not None:
-                severity = Severity.ERROR if engine.engine in asked else Severity.WARNING
-                yield _finding(engine, place, Path(folder), severity=severity)
-                break  # the first on the path wins
+    if name in ENGINES:
+        return Severity.ERROR if name in asked else Severity.WARNING
+    if name in asked or name in reached_packages(patient):
+        return grave
+    return Severity.INFO if name in sys.stdlib_module_names else None
 
 
-def _hides(folder: Path, engine: InstalledEngine) -> Path | None:
-    """What a folder would give in place of the engine; a folder without ``__init__`` hides nothing."""
-    for place in (folder / engine.engine / "__init__.py", folder / f"{engine.engine}.py"):
-        if place.is_file():
-            found = place.parent if place.name == "__init__.py" else place
-            return None if engine.root and found.resolve() == Path(engine.root).resolve() else found
-    return None
-
-
-def _finding(engine: InstalledEngine, place: Path, folder: Path, *, severity: Severity) -> Finding:
-    here = folder.resolve() == Path.cwd()
+def _finding(shadow: _Shadow, patient: Patient, *, severity: Severity) -> Finding:
+    here = shadow.folder.resolve() == Path.cwd()
     where = "the working directory" if here else "a folder on PYTHONPATH"
-    compiled = any(place.rglob("*.so")) if place.is_dir() else False
+    if patient.code is not None and shadow.folder.resolve() == Path(patient.code.place).absolute().parent.resolve():
+        where = where if here else "the script's own folder"
+    engine = shadow.name if shadow.name in ENGINES else None
+    compiled = engine is None or (shadow.place.is_dir() and any(shadow.place.rglob("*.so")))
+    rename = "" if engine else f"rename {shadow.place.name}, or "
+    served = tuple(each.engine for each in patient.engines if each.engine != "torch")
     return Finding(
         code="MP110",
         severity=severity,
-        engine=engine.engine,
-        summary=f"{where} has a {engine.engine} of its own, which shadows the installed one",
+        engine=engine,
+        summary=f"{where} has a {shadow.name} of its own, which shadows "
+        + ("the installed one" if shadow.name not in sys.stdlib_module_names else "that of Python's library"),
         cause=(
-            f"Python looks into {folder} before it looks into site-packages: `import {engine.engine}` takes "
-            f"{place}" + ("" if compiled else ", which has no compiled library in it")
+            f"Python looks into {shadow.folder} before it looks elsewhere: `import {shadow.name}` takes "
+            f"{shadow.place}" + ("" if compiled else ", which has no compiled library in it")
         ),
-        evidence=(f"installed: {engine.root or 'nowhere'}", f"imported from there: {place}"),
+        evidence=(f"hidden: {shadow.hidden}", f"imported from there: {shadow.place}"),
         remedy=Remedy(
-            text=(
+            text=rename
+            + (
                 "run from another directory, or with python -P (3.11 and later), which leaves the working directory out"
-                if here
+                if where != "a folder on PYTHONPATH"
                 else "take the folder out of PYTHONPATH"
             ),
         ),
+        subjects=(shadow.name,) if engine else (shadow.name, *served),
     )
 
 
 CHECK = Check(
     code="MP110",
-    title="A local folder shadows the engine",
-    promise="The working directory or PYTHONPATH has a package of the engine's name, and Python finds that first.",
+    title="A local file or folder shadows the engine or what it imports",
+    promise="The working directory or PYTHONPATH has a module of a name that Python should find elsewhere.",
     explanation=(
-        "Looked for in the working directory and in the folders of PYTHONPATH, as they are for the doctor itself. A "
-        "source checkout of an engine is the usual one: its Python files are imported without the compiled libraries "
-        "of the installed wheel. A folder without `__init__.py` shadows nothing, since an installed package wins over "
-        "it, and neither does the folder of an editable installation. It is an error when the code that was asked "
-        "about with `--code` imports the engine, else a warning."
+        "Looked for in the working directory (with `--code @FILE.py` in the script's own folder) and in the folders of "
+        "PYTHONPATH, as they are for the doctor itself: a package or module named like an engine, like a package that "
+        "the engine's modules import when it starts, or like a module of Python's library. A source checkout of an "
+        "engine is the usual one: its Python files are imported without the compiled libraries of the installed wheel. "
+        "A folder without `__init__.py` shadows nothing, since an installed package wins over it, and neither does the "
+        "folder of an editable installation. It is an error when the code that was asked about with `--code` imports "
+        "it, else a warning; what nobody here imports is left alone."
     ),
-    example="In a clone of vLLM, `python -c 'import vllm._C'` ends in `No module named 'vllm._C'`.",
-    cure="Change the directory, use `python -P`, or unset PYTHONPATH.",
+    example="In a clone of vLLM, `python -c 'import vllm._C'` ends in `No module named 'vllm._C'`; or a ./types.py.",
+    cure="Rename the file, change the directory, use `python -P`, or unset PYTHONPATH.",
     find=_find,
+    explains=("MP203", "MP204", "MP302"),
 )

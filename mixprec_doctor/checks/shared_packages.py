@@ -52,7 +52,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
 def _is_bycatch(package: str, owners: Iterable[Distribution]) -> bool:
     """Whether every owner is about something else: a folder of tests, a build script at the top level."""
     return package in _BYCATCH or not any(
-        each.packages == (package,) or 2 * len(_modules(each, package)) >= len(_modules(each)) for each in owners
+        (*each.packages, *each.namespaces) == (package,) or 2 * len(_modules(each, package)) >= len(_modules(each))
+        for each in owners
     )
 
 

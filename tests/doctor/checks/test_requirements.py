@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from mixprec_doctor.checks import find_check
 from mixprec_doctor.records.finding import Finding, Severity
-from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.code import read_code
-from tests.doctor.conftest import FakeEnvironment
+from tests.doctor.conftest import LAPTOP, FakeEnvironment
 from tests.doctor.engines import SGLANG
 
 SERVER = "sglang/srt/entrypoints/http_server.py"
@@ -21,8 +20,7 @@ def sglang(fake: FakeEnvironment, *requires: str, server: str = "", version: str
 def findings(fake: FakeEnvironment, code: str, *, asked: str | None = None) -> list[Finding]:
     patient = fake.patient()
     if asked is not None:
-        environment = patient.environment
-        patient = replace(patient, code=read_code(asked, environment, Sources.of_environment(environment)))
+        patient = replace(patient, code=read_code(asked, patient.environment, LAPTOP))
     return list(find_check(code).find(patient))
 
 
