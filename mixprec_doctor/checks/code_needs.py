@@ -11,12 +11,15 @@ from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.need import Need
 from mixprec_doctor.records.resolution import How
-from mixprec_doctor.rehearsal import SERVERS
+from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
 from mixprec_doctor.resolving.providers import cure
 from mixprec_doctor.source.exports import Found
 from mixprec_doctor.source.lineage import resolve_expression
 from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode import UserCode
+from mixprec_doctor.usercode.code import MAIN
+
+_MISSES = (StopKind.ABSENT, StopKind.NO_MODULE, StopKind.NO_NAME)
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
@@ -24,11 +27,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
     if code is None:
         return
     absent = list(_absent(code))
-    needs: dict[str, Need] = {}
-    for _, module in code.imported_modules():
-        for need in code.missing(module) if module.partition(".")[0] not in absent else ():
-            if not _is_borrowed(need, code):
-                needs.setdefault(need.import_name, need)
+    needs = _needs(code, absent) if code.stop is not None else {}
     late: dict[str, Need] = {}
     for module in _used_lazily(code):
         for need in code.missing(module):
@@ -38,16 +37,51 @@ def _find(patient: Patient) -> Iterator[Finding]:
         yield _of_absent(absent, patient)
     if needs:
         yield _of_needs(list(needs.values()), patient, summary="importing this needs {names}: not there")
+    elif not absent and code.stop is not None and code.stop.root.kind in _MISSES and not _is_elsewhere(code):
+        yield _of_stop(code.stop.root, code, patient)
     if late:
         summary = "the import works, but its first use needs {names}: not there"
         yield _of_needs(list(late.values()), patient, summary=summary)
 
 
-def _is_borrowed(need: Need, code: UserCode) -> bool:
+def _needs(code: UserCode, absent: list[str]) -> dict[str, Need]:
+    """All that the imports of the code miss; the rehearsal ends at the first of them."""
+    needs: dict[str, Need] = {}
+    trail = code.stop.root.trail if code.stop is not None else ()
+    lazily = [step.module for step in trail[1:2]]  # what stands behind a lazy name is not in the code
+    for module in dict.fromkeys([*(name for _, name in code.imported_modules()), *lazily]):
+        for need in code.missing(module) if module.partition(".")[0] not in absent else ():
+            if not _is_borrowed(need.chain[-1].module if need.chain else "", need.import_name, code):
+                needs.setdefault(need.import_name, need)
+    return needs
+
+
+def _is_elsewhere(code: UserCode) -> bool:
+    """Whether another check speaks of how the imports of the code end: one of its own lines, or the other engine."""
+    stop = code.stop.root if code.stop is not None else None
+    return stop is None or stop.asker == MAIN or _is_borrowed(stop.asker, stop.wanted, code)
+
+
+def _of_stop(stop: Stop, code: UserCode, patient: Patient) -> Finding:
+    package = stop.asker.partition(".")[0]
+    return Finding(
+        code="MP204",
+        severity=Severity.ERROR,
+        engine=package if patient.engine(package) else None,
+        summary=f"importing this ends in {stop.exception}: {stop.text}",
+        cause=f"{stop.asker} asks for {stop.wanted}, which the installed {stop.wanted.partition('.')[0]} does not have",
+        evidence=tuple(
+            f"{step.path or step.module}, line {step.line}: {step.statement}" for step in stop.trail if step.line
+        ),
+        remedy=Remedy(text=f"install a release of {stop.wanted.partition('.')[0]} that {package} was made for"),
+        subjects=(stop.asker, stop.wanted),
+    )
+
+
+def _is_borrowed(asker: str, wanted: str, code: UserCode) -> bool:
     """A name that one engine misses in the other, which is there: MP206 says which releases have it."""
-    asker = need.chain[-1].module.partition(".")[0] if need.chain else ""
-    lender = need.import_name.partition(".")[0]
-    both = asker != lender and {asker, lender} <= SERVERS
+    borrower, lender = asker.partition(".")[0], wanted.partition(".")[0]
+    both = borrower != lender and {borrower, lender} <= SERVERS
     return both and code.exports.sources.has_module(lender) is Truth.YES
 
 
@@ -78,6 +112,7 @@ def _of_absent(absent: list[str], patient: Patient) -> Finding:
             text="install the distribution that provides it; its name need not be that of the import",
             commands=(f"{installer(patient.environment)} install {' '.join(absent)}",),
         ),
+        subjects=tuple(absent),
     )
 
 
@@ -93,7 +128,13 @@ def _of_needs(needs: list[Need], patient: Patient, *, summary: str) -> Finding:
         cause="Python would name them one at a time, in this order",
         evidence=tuple(str(need) for need in needs),
         remedy=Remedy(text="install all of them at once", commands=(command,)) if command else None,
+        subjects=tuple(dict.fromkeys([*(each.import_name for each in needs), *_askers(needs)])),
     )
+
+
+def _askers(needs: list[Need]) -> Iterator[str]:
+    """The packages whose modules ask in vain."""
+    yield from (step.module.partition(".")[0] for need in needs for step in need.chain[-1:])
 
 
 CHECK = Check(
@@ -110,4 +151,5 @@ CHECK = Check(
     cure="Run the one command that the finding shows.",
     find=_find,
     about_code=True,
+    explains=("MP107", "MP108", "MP115"),
 )

@@ -91,4 +91,5 @@ CHECK = Check(
     cure="Install what the guarded import needs; `mixprec_doctor.load` raises an error in place of a placeholder.",
     find=_find,
     about_code=True,
+    explains=("MP107", "MP108", "MP115"),
 )

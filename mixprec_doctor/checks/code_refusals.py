@@ -66,4 +66,5 @@ CHECK = Check(
     cure="Run the command that the finding shows; it mends the import that fails, not the one in the message.",
     find=_find,
     about_code=True,
+    explains=("MP107", "MP108", "MP115"),
 )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
 from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.rehearsal.effects import Effect, registered_twice, version_demanded
 from mixprec_doctor.rehearsal.state import SERVERS, State, bound_names
 from mixprec_doctor.rehearsal.stop import Stop, StopKind, Swallowed
 from mixprec_doctor.rehearsal.taking import raised_name, takes
@@ -207,6 +208,10 @@ class Rehearsal:
                 stop = yield from self._edges(state.graph_of(name, self._graph).reach(statement, name), state)
                 if stop is not None:
                     return stop
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            stop = self._effect(registered_twice(statement.value, self._exports.sources), state)
+            if stop is not None:
+                return stop
         state.bound.update(bound_names(statement))
         text = b"\n".join(parsed.lines[statement.lineno - 1 : statement.end_lineno])
         if b"globals()" in text or b"exec(" in text or b"sys.modules" in text or b"setattr(" in text:
@@ -330,7 +335,14 @@ class Rehearsal:
             state.bound.update(bound_names(statement))
             return (yield from self._body(statement.body, state, literals, caught))
         state.bound.update(bound_names(statement))
-        return None
+        assert state.parsed is not None  # noqa: S101  it runs
+        return self._effect(version_demanded(statement, state.parsed, self._exports, self._environment), state)
+
+    def _effect(self, effect: Effect | None, state: State) -> Stop | None:
+        if effect is None:
+            return None
+        stop = self._stop(StopKind.RAISED, state.name, effect.exception, effect.text)
+        return replace(stop, requirement=effect.requirement)
 
     def _raise(self, statement: ast.Raise, caught: Stop | None) -> Stop:
         name = raised_name(statement, caught)

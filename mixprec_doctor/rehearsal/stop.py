@@ -30,6 +30,7 @@ class Stop:
     exception: str  # "ModuleNotFoundError"
     text: str  # what Python would say
     trail: tuple[Step, ...] = ()  # from the asking module inwards; the last step is the statement that fails
+    requirement: str | None = None  # what would have to be installed instead, where the source says so
     cause: Stop | None = None  # what a handler took before it raised this
 
     @property

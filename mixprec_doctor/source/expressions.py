@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mixprec_doctor.source.functions import Evaluation
 from mixprec_doctor.source.module import Binding, Guard, ParsedModule, dotted
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth, every, some
@@ -114,6 +115,9 @@ class Expressions:
         text = dotted(node)
         if text in self._platform:
             return self._platform[text]
+        if self._sources.facts is not None and text.endswith(f".version.{node.attr}"):
+            version = self._sources.module(text.rpartition(".")[0])  # what a package says of its own build
+            return self._follow(node.attr, version) if version is not None else OPEN
         if isinstance(node.value, ast.Name) and (module := self._module(node.value.id, parsed)) is not None:
             return self._follow(node.attr, module)
         return OPEN
@@ -134,6 +138,8 @@ class Expressions:
 
     def _call(self, node: ast.Call, parsed: ParsedModule) -> object:
         called = dotted(node.func)
+        if self._sources.facts is not None and (known := self._fact(node, called, parsed)) is not OPEN:
+            return known
         if called == "platform.system" and not node.args:
             return self._platform.get("platform.system()", OPEN)
         if len(node.args) != 1 or node.keywords:
@@ -149,6 +155,95 @@ class Expressions:
             if isinstance(text, str) and isinstance(given, str):
                 return text.startswith(given) if node.func.attr == "startswith" else text.endswith(given)
         return OPEN
+
+    def _fact(self, node: ast.Call, called: str, parsed: ParsedModule) -> object:
+        """A call that the facts of the machine decide, directly or through a small function of the same package."""
+        facts = self._sources.facts or {}
+        if not node.args and not node.keywords:
+            if f"{called}()" in facts:
+                return facts[f"{called}()"]
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "lower":
+                text = self.value(node.func.value, parsed)
+                return text.lower() if isinstance(text, str) else OPEN
+        values = [self.value(each, parsed) for each in node.args]
+        if called == "hasattr" and len(node.args) == 2 and isinstance(values[1], str):
+            return _known(self._has(dotted(node.args[0]), values[1]))
+        if called in ("os.getenv", "os.environ.get") and values and isinstance(values[0], str):
+            environ = facts.get("os.environ")
+            default = values[1] if len(values) > 1 else None
+            return environ.get(values[0], default) if isinstance(environ, Mapping) else OPEN
+        if isinstance(node.func, ast.Name) and not node.keywords and OPEN not in values:
+            return self._of_function(node.func.id, values, parsed)
+        return OPEN
+
+    def _has(self, package: str, name: str) -> Truth:
+        """Whether a package has an attribute: not when its text never names it and nothing adds to it from outside."""
+        text = self._sources.text(package)
+        if text is None:
+            return Truth.UNKNOWN
+        if self._sources.has_module(f"{package}.{name}") is Truth.YES:
+            return Truth.YES
+        added = self._sources.has_module(f"{package.partition('.')[0]}_{name}")
+        mentioned = re.search(rb"\b%s\b" % re.escape(name).encode(), text) is not None
+        return Truth.NO if added is Truth.NO and not mentioned else Truth.UNKNOWN
+
+    def _of_function(self, name: str, values: list[object], parsed: ParsedModule) -> object:
+        found = self._function(name, parsed)
+        key = (parsed.name, f"{name}()")
+        if found is None or key in self._following:
+            return OPEN
+        function, home = found
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        if len(names) < len(values) or len(names) - len(values) > len(function.args.defaults):
+            return OPEN
+        defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
+        given = {each: self.value(default, home) for each, default in defaults.items()}
+        given |= dict(zip(names, values, strict=False))
+        self._following.add(key)
+        try:
+            return Evaluation(
+                value=lambda node, names: self._inside(node, names, home),
+                truth=lambda node, names: _truth(self._inside(node, names, home)),
+                imports=lambda statement: self._importable(statement, home),
+                unknown=OPEN,
+            ).returned(function, given)
+        finally:
+            self._following.discard(key)
+
+    def _inside(self, node: ast.expr, names: Mapping[str, object], parsed: ParsedModule) -> object:
+        before, self._given = self._given, names
+        try:
+            return self.value(node, parsed)
+        finally:
+            self._given = before
+
+    def _importable(self, statement: ast.Import | ast.ImportFrom, parsed: ParsedModule) -> Truth:
+        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else [
+            parsed.absolute(statement) or ""
+        ]  # fmt: skip
+        return every(self._sources.has_module(name) for name in names)
+
+    def _function(self, name: str, parsed: ParsedModule) -> tuple[ast.FunctionDef, ParsedModule] | None:
+        """A function of the same package, through what modules import from one another."""
+        seen: set[str] = set()
+        while parsed.name not in seen:
+            seen.add(parsed.name)
+            bindings = parsed.by_name.get(name) or parsed.by_name.get("*")
+            if not bindings:
+                return None
+            binding = bindings[-1]
+            statement = binding.statement
+            if isinstance(statement, ast.FunctionDef):
+                return parsed.whole(statement), parsed
+            if not isinstance(statement, ast.ImportFrom) or binding.alias is None:
+                return None
+            target = parsed.absolute(statement)
+            source = self._sources.module(target) if target and _top(target) == _top(parsed.name) else None
+            if source is None:
+                return None
+            name = name if binding.alias.name == "*" else binding.alias.name
+            parsed = source
+        return None
 
     def _name(self, node: ast.Name, parsed: ParsedModule) -> object:
         if node.id in self._given:

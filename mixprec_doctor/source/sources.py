@@ -41,6 +41,7 @@ class Sources:
         self._modules: dict[str, ParsedModule | None] = {}
         self.python = python
         self.platform = platform
+        self.facts: Mapping[str, object] | None = None  # values of calls such as ``torch.cuda.is_available()``
         self.faults: dict[str, str] = {}  # modules that could not be parsed
 
     @classmethod

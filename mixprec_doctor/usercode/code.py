@@ -5,12 +5,14 @@ from __future__ import annotations
 __all__ = ["UnreadableCode", "UserCode", "read_code"]
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.need import Need
 from mixprec_doctor.rehearsal import SERVERS, Rehearsal, Stop, Swallowed
 from mixprec_doctor.resolving.needs import NeedFinder
@@ -19,6 +21,7 @@ from mixprec_doctor.source.conditions import FailedTry
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule, UnparsableModule, parse_module
 from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.usercode.facts import machine_facts
 
 MAIN = "__main__"
 
@@ -98,8 +101,10 @@ class UserCode:
         return self.parsed.lines[node.lineno - 1].decode("utf-8", errors="replace").strip()
 
 
-def read_code(asked: str, environment: Environment, sources: Sources) -> UserCode:
+def read_code(asked: str, environment: Environment, machine: Machine) -> UserCode:
     """The code given as text, or as ``@file``; beside the sources of the environment it is asked about."""
+    sources = Sources.of_environment(environment)
+    sources.facts = machine_facts(machine, sources, os.environ)
     place, source = "the code", asked.encode()
     if asked.startswith("@"):
         place = asked[1:]

@@ -27,6 +27,8 @@ def sglang(fake: FakeEnvironment) -> FakeEnvironment:
         "sglang/srt/utils/tokenizers.py": "import absent_one\nfrom absent_two import x\ndef get_tokenizer(name, *, fast=True): ...\n",
         f"{HOME}/odd.py": "try:\n    from missing_engine import Real\nexcept ImportError:\n    Real = None\nMETHODS = {'real': Real}\n",
         "sglang/lazy.py": "def __getattr__(name):\n    if name == 'Engine':\n        from sglang.srt.utils.tokenizers import get_tokenizer\n        return get_tokenizer\n    raise AttributeError(name)\n",
+        "sglang/later.py": "from sglang.help import LazyImport\nEngine = LazyImport('sglang.srt.utils.tokenizers', 'get_tokenizer')\n",
+        "sglang/help.py": "class LazyImport:\n    def __init__(self, module, name): ...\n    def __call__(self, *args): ...\n",
     }
     fake.install("sglang", "0.5.3", files=files, requires=("pypi-one>=2", "absent_two"))
     return fake
@@ -65,10 +67,15 @@ def test_a_package_that_is_not_there_at_all_is_named(sglang: FakeEnvironment) ->
     assert found.summary == "numpy_of_another_world: not installed"
 
 
-def test_a_lazy_name_is_only_asked_for_what_it_needs_when_it_is_used(sglang: FakeEnvironment) -> None:
-    assert findings(sglang, "from sglang.lazy import Engine") == []
-    (found,) = findings(sglang, "from sglang.lazy import Engine\nEngine('x')")
+def test_a_lazy_object_is_only_asked_for_what_it_needs_when_it_is_used(sglang: FakeEnvironment) -> None:
+    assert findings(sglang, "from sglang.later import Engine") == []
+    (found,) = findings(sglang, "from sglang.later import Engine\nEngine('x')")
     assert "its first use needs absent_one" in found.summary
+
+
+def test_a_name_that_a_module_imports_on_demand_is_imported_by_asking_for_it(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "from sglang.lazy import Engine")
+    assert "importing this needs absent_one, absent_two" in found.summary
 
 
 @pytest.mark.parametrize("code", [

@@ -1,0 +1,59 @@
+"""MP209: a module on the way of the code's imports raises an exception of its own."""
+
+from __future__ import annotations
+
+__all__ = ["CHECK"]
+
+from collections.abc import Iterator
+
+from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.rehearsal import Stop, StopKind
+
+
+def _find(patient: Patient) -> Iterator[Finding]:
+    stop = patient.code.stop if patient.code is not None else None
+    if stop is None or stop.root.kind is not StopKind.RAISED:
+        return
+    root = stop.root
+    package = root.asker.partition(".")[0]
+    yield Finding(
+        code="MP209",
+        severity=Severity.ERROR,
+        engine=package if patient.engine(package) else None,
+        summary=f"importing this ends in {root.exception}: {root.text}",
+        cause=f"{root.asker} raises it while it is imported",
+        evidence=tuple(
+            f"{step.path or step.module}, line {step.line}: {step.statement}" for step in root.trail if step.line
+        ),
+        remedy=_remedy(root, patient),
+        subjects=(root.asker,),
+    )
+
+
+def _remedy(stop: Stop, patient: Patient) -> Remedy | None:
+    if stop.requirement is None:
+        return Remedy(text="see the condition around that line: it says what the module wants")
+    return Remedy(
+        text=f"install what {stop.asker.partition('.')[0]} demands of it",
+        commands=(f"{installer(patient.environment)} install '{stop.requirement}'",),
+    )
+
+
+CHECK = Check(
+    code="MP209",
+    title="A module refuses to be imported",
+    promise="Something that the code imports raises an exception at its top level, and nothing takes it.",
+    explanation=(
+        "Only with `--code`. Three things are known to end an import although every module and name is there: a "
+        "`raise` that certainly runs; the versions that transformers demands of its own requirements, whatever its "
+        "metadata says; and a configuration that an engine registers with transformers under a name that the "
+        "installed transformers has taken itself, which ends in `ValueError: '...' is already used by a Transformers "
+        "config`. No `except ImportError` takes that last one."
+    ),
+    example="transformers 4.57 beside huggingface-hub 2.4: `huggingface-hub<1.0,>=0.34.0 is required`.",
+    cure="Install the version that the finding names.",
+    find=_find,
+    about_code=True,
+)

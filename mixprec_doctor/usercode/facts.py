@@ -1,0 +1,24 @@
+"""Facts: what calls at import time would learn of this machine, where that is certain."""
+
+from __future__ import annotations
+
+__all__ = ["machine_facts"]
+
+import re
+from collections.abc import Mapping
+
+from mixprec_doctor.records.machine import Machine
+from mixprec_doctor.source.sources import Sources
+
+_CPU_BUILD = re.compile(rb"^cuda\s*(?::[^=\n]*)?=\s*None", re.MULTILINE)
+
+
+def machine_facts(machine: Machine, sources: Sources, environ: Mapping[str, str]) -> dict[str, object]:
+    """Values of calls by their source text, as far as machine, torch's build and the environment variables decide."""
+    facts: dict[str, object] = {"os.environ": dict(environ), "torch.cpu.is_available()": True}
+    if machine.architecture:
+        facts["platform.machine()"] = machine.architecture
+    if _CPU_BUILD.search(sources.text("torch.version") or b"") or machine.accelerators == ():
+        facts["torch.cuda.is_available()"] = False
+        facts["torch.cuda.device_count()"] = 0
+    return facts
