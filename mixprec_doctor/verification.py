@@ -42,20 +42,20 @@ def verify(
     limits: Limits,
     progress: Progress | None = None,
 ) -> tuple[Probe, ...]:
-    """What came of importing and constructing what was read of each engine, and of running the code.
+    """What came of importing and constructing what was read of each engine; with code, of running that and no more.
 
     This imports the packages of the environment and runs the code, in processes that are gone afterwards.
     """
     python = environment.interpreter.executable
     if python is None:
         raise NoInterpreter((environment.site_paths or ("the environment",))[0])
+    if code is not None:
+        return probe([_request_of(code)], python=python, limits=limits, progress=progress)
     probes: list[Probe] = []
     for engine in engines:
         if engine.root is not None:
             wanted = requests_of(engine.engine, roles.get(engine.engine, ()))
             probes += probe(wanted, python=python, limits=limits, progress=progress)
-    if code is not None:
-        probes += probe([_request_of(code)], python=python, limits=limits, progress=progress)
     return tuple(probes)
 
 

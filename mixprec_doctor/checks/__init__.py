@@ -173,20 +173,14 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
 
 def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
     """Findings of the checks, gravest first, those about the code that was asked about before others of their
-    severity, otherwise in the order of the checks; each that another explains comes beneath that one."""
+    severity, what was read before what then failed, otherwise in the order of the checks; each that another explains comes beneath that one."""
     checks = tuple(checks)
     if patient.code is not None:
         checks = tuple(check for check in checks if not check.about_mixprec)
     found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
     if patient.code is not None:
         found = [each for each in found if each[0] or _concerns(patient.code, each[1])]
-    found.sort(
-        key=lambda each: (
-            _GRAVEST_FIRST.index(each[1].severity),
-            not (each[0] or each[1].code == "MP212"),
-            each[1].code == "MP212",
-        )
-    )
+    found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0], each[1].code in _TRIED))
     explains = {check.code: check.explains for check in checks}
     for _, finding in found:  # an error that was read explains what then fails in the same place
         if finding.severity is Severity.ERROR and finding.code not in _TRIED:

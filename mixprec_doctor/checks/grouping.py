@@ -16,8 +16,8 @@ def group(
     """The findings in their order, but every one that another explains comes right after that one.
 
     ``explains`` gives, by code, the codes that follow from a finding where the two share a subject: the same import
-    name, or one below the other; for the codes in ``exact`` only the same. Of several that explain a finding the first is taken; a circle is cut where it
-    would close.
+    name, or one below the other; for the codes in ``exact`` only the same. Of several that explain a finding the
+    first is taken; a circle is cut where it would close.
     """
     causes: dict[int, int] = {}
     for index, finding in enumerate(findings):

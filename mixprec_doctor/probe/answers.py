@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_answer", "read_death"]
+__all__ = ["read_answer", "read_death", "read_end"]
 
 import signal
 from collections.abc import Mapping, Sequence
@@ -36,20 +36,20 @@ def read_answer(request: ProbeRequest, event: Mapping[str, Any]) -> Probe:
     )
 
 
-def read_death(
-    request: ProbeRequest, event: Mapping[str, Any], *, answered: Probe | None = None, seconds: float = 0.0
-) -> Probe:
-    """The record of the request at which the child ended; one that it had answered keeps its answer."""
-    number = event["signal"]
-    stdout, stderr = Output(**event["stdout"]), Output(**event["stderr"])
+def read_end(answered: Probe, event: Mapping[str, Any]) -> Probe:
+    """The record of the last request that a child answered, with how the child ended after it."""
     left = tuple(event["left"])
-    if answered is not None:
-        detail = _ending(event, answered)
-        if answered.worked and not detail:
-            return replace(answered, peak_bytes=event["peak"], left=left)
-        return replace(answered, detail=detail, peak_bytes=event["peak"], left=left, stdout=stdout, stderr=stderr)
+    detail = _ending(event, answered)
+    answered = replace(answered, detail=detail, peak_bytes=event["peak"], left=left)
+    if answered.worked and not detail:
+        return answered
+    return replace(answered, stdout=Output(**event["stdout"]), stderr=Output(**event["stderr"]))
+
+
+def read_death(request: ProbeRequest, event: Mapping[str, Any], *, seconds: float) -> Probe:
+    """The record of the request at which a child ended without an answer."""
+    number, stderr = event["signal"], Output(**event["stderr"])
     outcome, detail = _how(event)
-    text = event["stderr"]["tail"] or event["stderr"]["head"]
     return Probe(
         request=request,
         outcome=outcome,
@@ -57,11 +57,11 @@ def read_death(
         detail=detail,
         exit_code=event["code"],
         signal=_name(number) if number and event["reason"] is None else None,
-        stack=read_stack(text, own=_CHILD),
-        peak_bytes=event["peak"],
-        left=left,
-        stdout=stdout,
+        stack=read_stack(stderr.tail or stderr.head, own=_CHILD),
+        stdout=Output(**event["stdout"]),
         stderr=stderr,
+        peak_bytes=event["peak"],
+        left=tuple(event["left"]),
     )
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from mixprec_doctor.errors import ExitCode, MixprecError
-from mixprec_doctor.probe.answers import read_answer, read_death
+from mixprec_doctor.probe.answers import read_answer, read_death, read_end
 from mixprec_doctor.probe.limits import Limits
 from mixprec_doctor.probe.run import run
 from mixprec_doctor.records.probe import Kind, Outcome, Probe, ProbeRequest
@@ -81,35 +81,32 @@ def _run(
     """One child. It answers some of the requests; the one that it died of is answered for it."""
     requests = dict(left)
     total = len(done) + len(left)
-    current, begun = left[0][0], time.monotonic()
+    current, begun, started, answered = left[0][0], time.monotonic(), False, False
     for event in run(left, python=python, limits=limits, total=max(1.0, until - begun)):
         if "begin" in event:
-            current, begun = event["begin"], time.monotonic()
+            current, begun, started, answered = event["begin"], time.monotonic(), True, False
             if progress is not None:
                 progress(len(done), total, requests[current])
         elif "number" in event:
+            answered = True
             answer = read_answer(requests[event["number"]], event)
             known = {str(each.fault.root) for each in done.values() if each.fault}
             if not (event["tainted"] and answer.fault and str(answer.fault.root) not in known):
                 done[event["number"]] = answer
         elif "end" in event:
-            _conclude(
-                requests, done, current=current, event=event["end"], seconds=time.monotonic() - begun, python=python
-            )
+            end, seconds = event["end"], time.monotonic() - begun
+            if "fault" in end:
+                raise CannotProbe(python, str(end["fault"]))
+            if not answered:
+                done[current] = read_death(requests[current], end, seconds=seconds)
+            elif current in done:
+                done[current] = read_end(done[current], end)
+            if not started:
+                _give_up(requests, done)
 
 
-def _conclude(
-    requests: dict[int, ProbeRequest],
-    done: dict[int, Probe],
-    *,
-    current: int,
-    event: dict[str, object],
-    seconds: float,
-    python: str,
-) -> None:
-    if "fault" in event:
-        raise CannotProbe(python, str(event["fault"]))
-    if current in done:
-        done[current] = read_death(done[current].request, event, answered=done[current])
-    else:
-        done[current] = read_death(requests[current], event, seconds=seconds)
+def _give_up(requests: dict[int, ProbeRequest], done: dict[int, Probe]) -> None:
+    """Nothing was even begun, so another child would get no further."""
+    for number, request in requests.items():
+        if number not in done:
+            done[number] = Probe(request=request, outcome=Outcome.SKIPPED, detail="Python itself does not start")
