@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mixprec_doctor.checks.builds import torch_build
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.cuda_companions import COMPANIONS
+from mixprec_doctor.checks.compiled_parts import COMPANIONS
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from mixprec_doctor.binaries import FaultKind
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.libraries import unloadable_parts
 from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.checks.unloadable import further, unloadable_parts
 from mixprec_doctor.records.finding import Finding, Remedy
 
 _CAUSES = {
@@ -35,7 +35,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 else f"{fault.library.name} {fault.wanted}"
             ),
             cause=_CAUSES[fault.kind],
-            evidence=tuple(each.text for each in broken.faults[:3]),
+            evidence=(*(each.text for each in broken.faults[:3]), *further(broken)),
             remedy=Remedy(
                 text="install it again with the interpreter that will run it",
                 commands=(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mixprec_doctor.binaries.gpucode import read_gpu_code
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.libraries import Part, Weight, compiled_parts
+from mixprec_doctor.checks.compiled_parts import Part, Weight, compiled_parts
 from mixprec_doctor.environment.engines import locate_package
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy, Severity

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mixprec_doctor.binaries import FaultKind, LoadFault
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.libraries import Unloadable, unloadable_parts
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
+from mixprec_doctor.checks.unloadable import Unloadable, further, unloadable_parts
 from mixprec_doctor.records.finding import Finding, Remedy
 
 
@@ -29,7 +29,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                     + (f"ends at {fault.offered}" if fault.offered else "does not have it")
                 ),
                 cause=_cause(fault),
-                evidence=tuple(dict.fromkeys(each.text for each in broken.faults))[:4],
+                evidence=(*tuple(dict.fromkeys(each.text for each in broken.faults))[:4], *further(broken)),
                 remedy=_remedy(broken, patient),
                 subjects=broken.subjects,
             )
@@ -39,7 +39,10 @@ def _cause(fault: LoadFault) -> str:
     series = fault.wanted.partition("_")[0]
     if series == "GLIBC":
         return "it was compiled on a newer Linux than this one, whose C library is too old for it"
-    if series in ("GLIBCXX", "CXXABI"):
+    if series in (
+        "GLIBCXX",
+        "CXXABI",
+    ):
         return "it was compiled with a newer GCC than this system's libstdc++ belongs to, whatever its wheel promises"
     provider = fault.provider.name if fault.provider else "that library"
     return f"{fault.library.name} and {provider} are of different releases"
@@ -51,7 +54,10 @@ def _remedy(broken: Unloadable, patient: Patient) -> Remedy:
     other_build = f"another release or build of {owner.name} may be made for older systems"
     if series == "GLIBC":
         return Remedy(text=f"use a newer operating system or container image; pip cannot mend this; {other_build}")
-    if series in ("GLIBCXX", "CXXABI"):
+    if series in (
+        "GLIBCXX",
+        "CXXABI",
+    ):
         conda = (Path(patient.environment.prefix or "/nowhere") / "conda-meta").is_dir()
         text = (
             f"not a matter of pip or of torch: use a newer operating system or container image, whose libstdc++ has "

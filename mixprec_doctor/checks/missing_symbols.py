@@ -13,8 +13,8 @@ from mixprec_doctor.binaries import FaultKind
 from mixprec_doctor.binaries.words import readable
 from mixprec_doctor.checks.builds import torch_build
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.libraries import Unloadable, unloadable_parts
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements, needed
+from mixprec_doctor.checks.unloadable import Unloadable, further, unloadable_parts
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy
 
@@ -42,6 +42,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                 *dict.fromkeys(each.text for each in broken.faults[:3]),
                 *(f"the symbol is {symbol}" for _ in range(readable(symbol) != symbol)),
                 *_pins(owner, patient),
+                *further(broken),
             ),
             remedy=remedy,
             subjects=broken.subjects,

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from mixprec_doctor.binaries import FaultKind, LoadFault
 from mixprec_doctor.checks.builds import TorchBuild, torch_build
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.libraries import OF_TORCH, Unloadable, unloadable_parts
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
+from mixprec_doctor.checks.unloadable import OF_TORCH, Unloadable, further, unloadable_parts
 from mixprec_doctor.records.finding import Finding, Remedy
 
 _OF_CUDA = re.compile(
     r"lib(?:cu(?:dart|blas|blasLt|fft|rand|solver|sparse|sparseLt|dnn|pti|file)|nv\w+|nccl)\.so\.(\d+)"
 )
+_OF_FFMPEG = re.compile(r"lib(?:avutil|avcodec|avformat|avfilter|avdevice|swscale|swresample)")
 _SONAME = re.compile(r"(lib[\w+-]+?)\.so\.(\d+)")
 
 
@@ -35,7 +36,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
             engine=broken.part.engine,
             summary=f"{owner.name} {owner.version} cannot load {broken.part.module}: {shown} not found",
             cause=_cause(missing, torch, owner.name),
-            evidence=tuple(each.text for each in missing[:4]),
+            evidence=(*(each.text for each in missing[:4]), *further(broken)),
             remedy=_remedy(broken, missing, patient, torch),
             subjects=broken.subjects,
         )
@@ -113,6 +114,11 @@ def _of_system(wanted: str, name: str, pip: str) -> Remedy:
     if found is None:
         return Remedy(text=text)
     package = found[1].lower() + ("-" if found[1][-1].isdigit() else "") + found[2]
+    if _OF_FFMPEG.fullmatch(found[1]):
+        return Remedy(
+            text=f"install FFmpeg, in a release that {name} knows: {wanted} belongs to one of them",
+            commands=("apt-get install -y ffmpeg",),
+        )
     if name.startswith("opencv-") and "headless" not in name:
         return Remedy(
             text="take the build of OpenCV that needs no display",
