@@ -21,6 +21,6 @@ DOCTOR_COMMANDS: dict[str, CommandEntry] = {
     ),
     "explain": CommandEntry(
         target="mixprec_doctor.cli.explain:explain",
-        help="Explain a finding's code: what it means, an example and the cure.",
+        help="Explain a finding's code, or what a traceback or log shows and what to do about it.",
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MARKS", "render", "verdict"]
+__all__ = ["MARKS", "render", "render_finding", "verdict"]
 
 from collections.abc import Iterator
 
@@ -152,10 +152,11 @@ def _findings(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
             continue
         if index:
             yield ""
-        yield from _finding(finding, page)
+        yield from render_finding(finding, page)
 
 
-def _finding(finding: Finding, page: Page) -> Iterator[str]:
+def render_finding(finding: Finding, page: Page) -> Iterator[str]:
+    """One finding with its remedy beneath."""
     style = _STYLES[finding.severity]
     lines = page.wrap(f"{finding.code} {finding.summary}", indent=4)
     yield f"  {page.paint(MARKS[finding.severity], style)} {page.paint(lines[0].strip(), 'bold')}"
