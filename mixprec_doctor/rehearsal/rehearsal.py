@@ -250,10 +250,12 @@ class Rehearsal:
             return None
         if self._offers.has_module(below) is not Truth.NO and other.parsed.is_package:
             return (yield below)
-        if self._offers.offer(target, name) is Offer.ATTRIBUTE:
+        offer = self._offers.offer(target, name)
+        if offer in (Offer.ATTRIBUTE, Offer.NOTHING):
             if not graph.is_own(target):
                 return None  # of a package that is followed only for what it lacks, the order is not known well enough
-            return self._stop(StopKind.CIRCULAR, below, "ImportError", _CIRCULAR.format(name=name, module=target))
+            kind = StopKind.CIRCULAR if offer is Offer.ATTRIBUTE else StopKind.NO_NAME
+            return self._stop(kind, below, "ImportError", _CIRCULAR.format(name=name, module=target))
         return (yield from self._edges(graph.reach_name(statement, target, name, asker=state.name), state))
 
     def _edges(self, edges: Iterable[Edge], state: State) -> Run:

@@ -7,6 +7,7 @@ __all__ = ["Offer", "Offers", "listed_names"]
 import ast
 import re
 import sys
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -158,14 +159,23 @@ class Offers:
     def _names_stored(self, parsed: ParsedModule) -> frozenset[str]:
         """Names that loops, ``with ... as`` and the like may bind."""
         if parsed.name not in self._stored:
+            nodes = tuple(_outside_of_classes(parsed.tree))
             self._stored[parsed.name] = frozenset(
-                node.id for node in ast.walk(parsed.tree)
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             ) | frozenset(
-                node.name for node in ast.walk(parsed.tree)
-                if isinstance(node, (ast.MatchAs, ast.ExceptHandler)) and node.name
-            )  # fmt: skip
+                node.name for node in nodes if isinstance(node, (ast.MatchAs, ast.ExceptHandler)) and node.name
+            )
         return self._stored[parsed.name]
+
+
+def _outside_of_classes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but for those in class bodies, whose names are no names of the module."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
 
 
 def listed_names(parsed: ParsedModule) -> tuple[str, ...] | None:

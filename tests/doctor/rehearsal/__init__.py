@@ -1,0 +1,1 @@
+"""Rehearsals against what Python itself does."""
