@@ -23,12 +23,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from mixprec_doctor.checks.check import Patient
-from mixprec_doctor.checks.requirements import Verdict, exclude_each_other, installer, judge_requirements, needed
+from mixprec_doctor.checks.requirements import (
+    Judged,
+    Verdict,
+    exclude_each_other,
+    installer,
+    judge_requirements,
+    needed,
+)
 from mixprec_doctor.records.environment import Distribution, InstalledEngine
 from mixprec_doctor.records.role import Role
 from mixprec_doctor.resolving.offers import Offer, Offers
 from mixprec_doctor.resolving.providers import candidates
 from mixprec_doctor.resolving.reach import Mention, Reach, read_reach
+from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.source.tree import has_extension
 from mixprec_doctor.source.truth import Truth
 
 KERNELS = frozenset({"sgl-kernel", "sglang-kernel"})  # judged by MP114: they matter where a GPU is
@@ -46,7 +55,6 @@ class Pin:
     installed: Distribution | None  # None: nothing of it is there
     reached: Mention | None = None  # an import of it that runs
     gone: tuple[str, ...] = ()  # what the owner takes of it and the installed version does not have
-    taken: int = 0  # names and modules that the owner takes of it and that are there
 
     @property
     def breaks(self) -> bool:
@@ -129,22 +137,39 @@ def further_pins(patient: Patient) -> tuple[Pin, ...]:
     """Unmet requirements of what the engines, or the code that was asked about, require themselves, at any depth."""
     found: list[Pin] = []
     for owner in _closure(patient):
-        judged = judge_requirements(owner, patient.environment)
-        if any(each.verdict is not Verdict.MET for each in judged):
+        if any(each.verdict is not Verdict.MET for each in _judged(owner, patient)):
             package = _package(owner)
             found += _pins(owner, package, (package,), patient)
     return tuple(found)
 
 
+def _judged(owner: Distribution, patient: Patient) -> tuple[Judged, ...]:
+    key = f"judged {owner.metadata}"
+    if key not in patient.kept:
+        patient.kept[key] = tuple(judge_requirements(owner, patient.environment))
+    judged: tuple[Judged, ...] = patient.kept[key]
+    return judged
+
+
 def _pins(owner: Distribution, package: str, entries: tuple[str, ...], patient: Patient) -> tuple[Pin, ...]:
     key = f"pins {owner.key}"
     if key not in patient.kept:
-        unmet = [each for each in judge_requirements(owner, patient.environment) if each.verdict is not Verdict.MET]
+        unmet = [each for each in _judged(owner, patient) if each.verdict is not Verdict.MET]
         pins: list[Pin] = []
         if unmet:
             reach = _reach(entries, patient)
             offers = Offers(patient.exports, patient.environment)
-            pins = [_judge(each.requirement, each.installed, owner=owner, reach=reach, offers=offers) for each in unmet]
+            pins = [
+                _judge(
+                    each.requirement,
+                    each.installed,
+                    owner=owner,
+                    reach=reach,
+                    offers=offers,
+                    sources=patient.exports.sources,
+                )
+                for each in unmet
+            ]
         patient.kept[key] = tuple(sorted(pins, key=lambda pin: not pin.breaks))
     pins_of_owner: tuple[Pin, ...] = patient.kept[key]
     return pins_of_owner
@@ -159,20 +184,29 @@ def _reach(entries: tuple[str, ...], patient: Patient) -> Reach:
 
 
 def _judge(
-    requirement: Requirement, installed: Distribution | None, *, owner: Distribution, reach: Reach, offers: Offers
+    requirement: Requirement,
+    installed: Distribution | None,
+    *,
+    owner: Distribution,
+    reach: Reach,
+    offers: Offers,
+    sources: Sources,
 ) -> Pin:
     mentions = [each for each in reach.mentions if _is_of(each, requirement, installed)]
     gone: dict[str, Mention] = {}
-    taken = 0
+    doubtful: dict[str, Mention] = {}
     for mention in mentions if installed is not None else ():
         if offers.has_module(mention.target) is Truth.NO:
             gone.setdefault(mention.target, mention)
             continue
         for name in mention.names:
-            if offers.offer(mention.target, name) is Offer.NOTHING:
+            offer = offers.offer(mention.target, name)
+            if offer is Offer.NOTHING:
                 gone.setdefault(f"{mention.target}.{name}", mention)
-            else:
-                taken += 1
+            elif offer is Offer.UNKNOWN and name.encode() not in (sources.text(mention.target) or name.encode()):
+                doubtful.setdefault(f"{mention.target}.{name}", mention)
+    for wanted in _nowhere(doubtful, sources):
+        gone.setdefault(wanted, doubtful[wanted])
     return Pin(
         requirement=requirement,
         owner=owner,
@@ -180,8 +214,24 @@ def _judge(
         installed=installed,
         reached=next(iter(gone.values()), None) or next(iter(mentions), None),
         gone=tuple(gone),
-        taken=taken,
     )
+
+
+def _nowhere(wanted: Iterable[str], sources: Sources) -> Iterator[str]:
+    """Of names that lazy packages may compute, those that no file of the package so much as mentions."""
+    packages: dict[str, dict[str, bytes]] = {}
+    for dotted in wanted:
+        packages.setdefault(dotted.partition(".")[0], {})[dotted] = dotted.rpartition(".")[2].encode()
+    for package, names in packages.items():
+        tree = sources.tree(package)
+        if tree is None or has_extension(tree, package):
+            continue  # compiled: what it has is not known
+        for path in tree.walk(package):
+            text = tree.read(path) or b""
+            names = {dotted: name for dotted, name in names.items() if name not in text}
+            if not names:
+                break
+        yield from names
 
 
 def _is_of(mention: Mention, requirement: Requirement, installed: Distribution | None) -> bool:
@@ -217,7 +267,7 @@ def _closure(patient: Patient) -> Iterator[Distribution]:
         seen.add(current.key)
         if current.name not in own:
             yield current
-        waiting += [each.installed for each in judge_requirements(current, environment) if each.installed is not None]
+        waiting += [each.installed for each in _judged(current, patient) if each.installed is not None]
 
 
 def _package(owner: Distribution) -> str:

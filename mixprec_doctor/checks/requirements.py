@@ -45,6 +45,8 @@ def needed(distribution: Distribution, environment: Environment) -> Iterator[Req
     """The requirements whose markers hold in the environment; unreadable ones are left out."""
     markers = {**environment.interpreter.markers, "extra": ""}
     for text in distribution.requires:
+        if "extra ==" in text and " or " not in text:
+            continue  # not worth parsing: no extra is asked for
         requirement = parse_requirement(text)
         if requirement is None:
             continue

@@ -27,12 +27,17 @@ def _find(patient: Patient) -> Iterator[Finding]:
         if engine.root is None or len(owners) != 1:
             continue  # nothing there is MP102, two owners are MP103
         (owner,) = owners.values()
-        if owner.editable is None and (gone := gone_files(owner, engine.engine)):
+        if owner.editable is None and (gone := gone_files(owner, engine.engine, endings=_endings(engine))):
             yield _half_removed(engine, owner, gone, patient)
         stated = code_version(Path(engine.root))
         if stated is not None and _differ(stated, owner.version):
             yield _other_version(engine, owner, stated, patient)
     yield from _broken(patient)
+
+
+def _endings(engine: InstalledEngine) -> tuple[str, ...]:
+    """Of torch's many thousand files the libraries, since it is seldom what was taken apart."""
+    return ("so",) if engine.engine == "torch" else ("py", "so")
 
 
 def _half_removed(engine: InstalledEngine, owner: Distribution, gone: tuple[str, ...], patient: Patient) -> Finding:

@@ -17,6 +17,7 @@ from mixprec_doctor.records.environment import Distribution
 
 _SAMPLE = 64  # files that are compared by their contents
 _LARGEST = 2**20
+_LARGEST_RECORD = 16 * 2**20
 _VERSION = re.compile(r"""(?m)^__version__\s*(?::[^=\n]*)?=\s*(?:version\s*=\s*)?["']([^"'\n]+)["']""")
 
 
@@ -54,14 +55,16 @@ def read_manifest(distribution: Distribution) -> tuple[RecordedFile, ...]:
         return ()
 
 
-def gone_files(distribution: Distribution, package: str) -> tuple[str, ...]:
+def gone_files(distribution: Distribution, package: str, *, endings: tuple[str, ...] = ("py", "so")) -> tuple[str, ...]:
     """Modules and libraries of a package that the distribution recorded and that are not there."""
-    wanted = [
-        each.path
-        for each in read_manifest(distribution)
-        if each.path.startswith(f"{package}/") and each.path.endswith((".py", ".so"))
-    ]
-    return tuple(path for path in wanted if not os.path.exists(f"{distribution.location}/{path}"))  # noqa: PTH110  thousands of them
+    try:
+        with open(f"{distribution.metadata}/RECORD", "rb") as stream:  # noqa: PTH123
+            record = stream.read(_LARGEST_RECORD)
+    except OSError:
+        return ()
+    listed = rf'(?m)^"?({re.escape(package)}/[^",\n]+\.(?:{"|".join(endings)}))"?,'
+    paths = (found.decode(errors="replace") for found in re.findall(listed.encode(), record))
+    return tuple(path for path in paths if not os.path.exists(f"{distribution.location}/{path}"))  # noqa: PTH110  thousands
 
 
 def match_files(distribution: Distribution, package: str) -> Match:

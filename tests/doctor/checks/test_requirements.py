@@ -82,6 +82,17 @@ def test_an_excluded_version_without_a_module_that_is_taken_breaks(fake: FakeEnv
     assert "imports openai.types.responses" in findings(fake, "MP108")[0].summary
 
 
+def test_a_name_that_a_lazy_package_mentions_nowhere_is_gone(fake: FakeEnvironment) -> None:
+    sglang(fake, "transformers==4.57.0", server="from transformers import AutoModel, AutoModelForVision2Seq\n")
+    lazy = {
+        "transformers/__init__.py": "from ._lazy import table\ndef __getattr__(name): return table(name)\n",
+        "transformers/models/auto.py": "class AutoModel: ...\n",
+    }
+    fake.install("transformers", "5.1.0", files=lazy)
+    (found,) = findings(fake, "MP108")
+    assert "imports transformers.AutoModelForVision2Seq, which" in found.summary
+
+
 def test_no_command_that_breaks_the_other_engine(fake: FakeEnvironment) -> None:
     sglang(fake, "xgrammar==0.1.24")
     fake.install("vllm", "0.16.0", requires=["xgrammar==0.2.8"])
