@@ -173,7 +173,8 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
 
 def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
     """Findings of the checks, gravest first, those about the code that was asked about before others of their
-    severity, what was read before what then failed, otherwise in the order of the checks; each that another explains comes beneath that one."""
+    severity, what was read before what then failed, otherwise in the order of the checks; each that another explains
+    comes beneath that one."""
     checks = tuple(checks)
     if patient.code is not None:
         checks = tuple(check for check in checks if not check.about_mixprec)

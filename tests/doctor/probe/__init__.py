@@ -1,0 +1,1 @@
+"""Everything that a child can die of, tried in a real virtual environment."""
