@@ -64,7 +64,8 @@ def diagnose(
             report = _ask(asked, python=python, site_packages=site_packages, machine=machine)
             if report is None:
                 continue
-            explaining = tuple(_explaining(report, question, raiser)) or explaining
+            if asked or question is not None:
+                explaining = tuple(_explaining(report, question, raiser)) or explaining
             told = [each.finding for each in explaining]
             others = sum(each.severity is Severity.ERROR and each not in told for each in report.findings)
             if any(each.certain for each in explaining):
@@ -130,13 +131,14 @@ def _explaining(report: Report, question: Question | None, raiser: str | None) -
     for index in [index for index, verdict in enumerate(verdicts) if verdict is best][:_MOST_SHOWN]:
         chosen.update(dict.fromkeys((*_causes(report.findings, index), index)))
     for index in chosen:
-        yield Explaining(finding=report.findings[index], certain=best is _Verdict.NAMED)
+        yield Explaining(finding=report.findings[index], certain=best >= _Verdict.FAILING)
 
 
 class _Verdict(IntEnum):
     OTHER = 0  # about something else
     LIKELY = 1  # about the same package, and grave
-    NAMED = 2  # names the very thing that failed
+    FAILING = 2  # about the very import or call, and grave
+    NAMED = 3  # names the very thing that failed
 
 
 def _judge(finding: Finding, question: Question | None, raiser: str | None) -> _Verdict:
@@ -153,11 +155,13 @@ def _judge(finding: Finding, question: Question | None, raiser: str | None) -> _
     of_kind = bool(question.codes) and finding.code.startswith(question.codes)
     if question.between and related and any(_related(each, raiser or "?") for each in subjects):
         return _Verdict.NAMED
-    if about_code and (named or (related and not question.between)):
+    if located or (named and (about_code or related or of_kind or question.called)) or (of_kind and related):
         return _Verdict.NAMED
-    if located or (named and (related or of_kind or bool(question.called))) or (of_kind and related):
-        return _Verdict.NAMED
-    return _Verdict.LIKELY if error and (about_code or related) else _Verdict.OTHER
+    if not error:
+        return _Verdict.OTHER
+    if about_code and related and not question.between:
+        return _Verdict.FAILING
+    return _Verdict.LIKELY if about_code or related else _Verdict.OTHER
 
 
 def _mentions(finding: Finding, term: str) -> bool:

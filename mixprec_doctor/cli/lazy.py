@@ -68,7 +68,10 @@ def run_command_line(command: click.Command, *, name: str) -> int:
         fault.show()
         return int(ExitCode.MISUSE)
     except MixprecError as fault:
-        click.secho(f"mixprec: {fault}", fg="red", err=True)
+        from mixprec_doctor.redaction import Redactor, Secrets
+
+        words = Redactor(Secrets.of(), personal=False).text(str(fault))  # what was asked for may hold a token
+        click.secho(f"mixprec: {words}", fg="red", err=True)
         return int(fault.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("mixprec: interrupted", err=True)

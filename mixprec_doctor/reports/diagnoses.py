@@ -27,8 +27,8 @@ def render_diagnosis(
     if name == "json":
         return json.dumps(redacted.to_json(), indent=2, ensure_ascii=False) + "\n"
     page = page or Page()
-    lines = [*_failure(redacted, page), *_explanation(redacted, page), "", *_verdict(redacted, page)]
-    return "\n".join(lines) + "\n"
+    parts = (_failure(redacted, page), _explanation(redacted, page), _verdict(redacted, page))
+    return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
 
 
 def _failure(diagnosis: Diagnosis, page: Page) -> Iterator[str]:
@@ -47,7 +47,6 @@ def _failure(diagnosis: Diagnosis, page: Page) -> Iterator[str]:
         yield from page.wrap(f"{frame.file}, line {frame.line}: {frame.code}", indent=6, first=4)
     if diagnosis.shown is not None:
         yield from page.wrap(f"shown in the end: {_message(diagnosis.shown).partition(chr(10))[0]}", indent=6, first=4)
-    yield ""
 
 
 def _message(raised: Raised) -> str:

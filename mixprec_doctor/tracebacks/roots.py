@@ -55,7 +55,9 @@ def root_of(traces: Sequence[Trace]) -> Root | None:
     roots = [Root(raised=_first_telling(trace.chain), trace=trace) for trace in traces]
     if not roots:
         return None
-    return max(enumerate(roots), key=lambda each: (not _wraps(each[1].raised), _tells(each[1].raised), each[0]))[1]
+    best = max(enumerate(roots), key=lambda each: (not _wraps(each[1].raised), _tells(each[1].raised), each[0]))[1]
+    # Raised again or told by several processes, it was raised where it was told first.
+    return next(root for root in roots if str(root.raised) == str(best.raised))
 
 
 def _first_telling(chain: Sequence[Raised]) -> Raised:

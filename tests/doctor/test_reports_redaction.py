@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import string
+import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixprec_doctor.cli.lazy import run_command_line
+from mixprec_doctor.cli.main import group
 from mixprec_doctor.records.environment import Editable, Leftover
 from mixprec_doctor.records.machine import Accelerator
 from mixprec_doctor.records.report import Report
@@ -154,3 +157,14 @@ def test_personal_paths_are_shortened_so_that_a_shell_still_reads_them(text: str
 def test_a_record_without_secrets_is_handed_on_as_it_is() -> None:
     report = full()
     assert Redactor(Secrets(), personal=True).record(report) is report
+
+
+def test_errors_of_the_command_line_hold_no_secret_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "abcdef123456")
+    monkeypatch.setattr(sys, "argv", ["mixprec", "doctor", "--python", str(tmp_path / "abcdef123456")])
+    assert run_command_line(group, name="mixprec") == 2
+    error = capsys.readouterr().err
+    assert MASK in error
+    assert "abcdef123456" not in error

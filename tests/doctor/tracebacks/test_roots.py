@@ -30,6 +30,11 @@ def test_the_end_of_a_process_is_no_root() -> None:
     assert root(f"{PLAIN}\n{PLAIN.rpartition('Module')[0]}KeyboardInterrupt\n").raised.name == "ModuleNotFoundError"
 
 
+def test_what_was_raised_again_is_taken_where_it_was_raised_first() -> None:
+    found = root((LOGS / "vllm-engine-core.log").read_text())
+    assert found.raised.frames[-1].code == "from outlines_core.fsm.json_schema import build_regex_from_schema"
+
+
 def test_an_unknown_exception_is_still_the_root() -> None:
     assert (
         root('Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nFoo: bar\n').raised.name == "Foo"
