@@ -26,6 +26,7 @@ from mixprec_doctor.records.environment import Environment
 _MACHINES = {"x86_64": (62, 64), "amd64": (62, 64), "aarch64": (183, 64), "i686": (3, 32), "ppc64le": (21, 64)}
 _TORCH = "torch"
 _MODULE = re.compile(r"_C\..*so")
+_OF_TORCH = re.compile(r"lib(?:torch|c10)\w*\.so")
 _FIRST_OF_TORCH = "libtorch_global_deps.so"  # opened by torch/__init__.py, visible to all
 
 
@@ -86,11 +87,11 @@ class _Scene:
         if self.proofs.holds(str(path)) or (self.proofs.holds(by_torch) and self.proofs.holds(_TORCH)):
             return ()
         library = read_library(path)
-        if not isinstance(library, Library) or self._torch_names.isdisjoint(library.needed):
+        if not isinstance(library, Library) or not any(map(self._is_of_torch, library.needed)):
             plain = load(path, self._plain)
             if not plain.faults:
                 self.proofs.keep(str(path), plain.added)
-            if not any(fault.wanted in self._torch_names for fault in plain.faults):
+            if not any(self._is_of_torch(fault.wanted) for fault in plain.faults):
                 return tuple(self._told_of_torch(fault) for fault in plain.faults)
         process, faults = self._with_torch
         if faults:
@@ -99,6 +100,10 @@ class _Scene:
         if not loading.faults:
             self.proofs.keep(by_torch, loading.added)
         return loading.faults
+
+    def _is_of_torch(self, name: str) -> bool:
+        """Whether torch brings a library, or would if it were whole."""
+        return name in self._torch_names or (self._torch is not None and _OF_TORCH.fullmatch(name) is not None)
 
     @cached_property
     def _with_torch(self) -> tuple[Process, tuple[LoadFault, ...]]:
