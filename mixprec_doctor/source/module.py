@@ -18,6 +18,7 @@ __all__ = [
 
 import ast
 import re
+import threading
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ from typing import TypeVar
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.source.outline import Outline, outline_of
+
+# Up to Python 3.12 two threads that make syntax trees at once disturb one another's count of how deep they are.
+_PARSING = threading.RLock()
 
 Function = TypeVar("Function", bound="ast.FunctionDef | ast.AsyncFunctionDef")
 
@@ -169,7 +173,8 @@ def parse_module(name: str, source: bytes, *, is_package: bool, whole: bool = Fa
 
 def _parse(name: str, source: bytes) -> ast.Module:
     try:
-        return ast.parse(source)
+        with _PARSING:
+            return ast.parse(source)
     except SyntaxError as fault:
         raise UnparsableModule(name, f"line {fault.lineno}: {fault.msg}") from None
     except (ValueError, RecursionError, MemoryError) as fault:
@@ -178,7 +183,8 @@ def _parse(name: str, source: bytes) -> ast.Module:
 
 def _parse_outline(outline: Outline) -> ast.Module | None:
     try:
-        return ast.parse(outline.source)
+        with _PARSING:
+            return ast.parse(outline.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -188,7 +194,8 @@ def _parse_alone(lines: list[bytes], node: Function) -> Function:
     inside = node.col_offset > 0
     source = b"\n".join([b"if 1:", *lines] if inside else lines)
     try:
-        body = ast.parse(source).body
+        with _PARSING:
+            body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return node
     first = body[0].body[0] if inside and isinstance(body[0], ast.If) else body[0]
