@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["NoInterpreter", "settle", "usable", "verify"]
+__all__ = ["NeedsLinux", "NoInterpreter", "settle", "usable", "verify"]
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,17 @@ from mixprec_doctor.records.probe import Kind, Outcome, Probe, ProbeRequest
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.specimens import SPECIMENS
 from mixprec_doctor.usercode import UserCode
+
+
+class NeedsLinux(MixprecError):
+    """What watches a child is only there on Linux."""
+
+    def __init__(self, system: str) -> None:
+        super().__init__(system)
+        self.system = system
+
+    def __str__(self) -> str:
+        return f"--verify needs Linux (prctl(2) and /proc), this is {self.system}\n  try: --static"
 
 
 class NoInterpreter(MixprecError):
@@ -46,6 +58,8 @@ def verify(
 
     This imports the packages of the environment and runs the code, in processes that are gone afterwards.
     """
+    if sys.platform != "linux":
+        raise NeedsLinux(sys.platform)
     python = environment.interpreter.executable
     if python is None:
         raise NoInterpreter((environment.site_paths or ("the environment",))[0])

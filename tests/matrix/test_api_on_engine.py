@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 
 import pytest
 
@@ -11,35 +10,9 @@ import mixprec_doctor
 from mixprec_doctor.api import NoEngine, SeveralEngines
 from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, Role
+from mixprec_doctor.specimens import SPECIMENS
 
 pytestmark = pytest.mark.engine
-
-_GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True, "damp_percent": 0.1}
-_AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"}
-_CHANNELS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False}
-_TOKENS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
-# What checkpoints of each format say of themselves; small, but as their quantizers write it.
-CHECKPOINTS: Mapping[Role, Mapping[str, object]] = {
-    Role.FP8_CONFIG: {
-        "quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [128, 128],
-    },
-    Role.GPTQ_CONFIG: _GPTQ,
-    Role.GPTQ_MARLIN_CONFIG: _GPTQ,
-    Role.AWQ_CONFIG: _AWQ,
-    Role.AWQ_MARLIN_CONFIG: _AWQ,
-    Role.BLOCKWISE_INT8_CONFIG: {
-        "quant_method": "blockwise_int8", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
-    },
-    Role.W8A8_INT8_CONFIG: {"quant_method": "w8a8_int8"},
-    Role.W8A8_FP8_CONFIG: {"quant_method": "w8a8_fp8"},
-    Role.COMPRESSED_TENSORS_CONFIG: {
-        "quant_method": "compressed-tensors", "format": "int-quantized", "quantization_status": "compressed",
-        "ignore": ["lm_head"],
-        "config_groups": {
-            "group_0": {"targets": ["Linear"], "weights": _CHANNELS, "input_activations": _TOKENS},
-        },
-    },
-}  # fmt: skip
 
 
 def found_here(role: Role) -> Resolution:
@@ -58,7 +31,7 @@ def test_a_config_is_loaded_and_constructed_from_what_a_checkpoint_says(role: Ro
     resolution = found_here(role)
     found = mixprec_doctor.load(role)
     assert (found.__module__, found.__name__) == (resolution.module, resolution.name)
-    checkpoint = CHECKPOINTS[role]
+    checkpoint = SPECIMENS[role]
     made = mixprec_doctor.construct(role, **{key: value for key, value in checkpoint.items() if key != "quant_method"})
     assert type(made) is found
     assert vars(made).keys() == vars(found.from_config(dict(checkpoint))).keys()
@@ -77,7 +50,7 @@ def test_what_was_read_of_a_from_config_is_what_it_does(role: Role, monkeypatch:
         build(self, *arguments, **keywords)
 
     monkeypatch.setattr(found, "__init__", note)
-    checkpoint = CHECKPOINTS[role]
+    checkpoint = SPECIMENS[role]
     found.from_config(dict(checkpoint))
     assert binding.readings.keys() == passed.keys()
     exact = {name: each for name, each in binding.readings.items() if each.exact and each.keys}
