@@ -8,6 +8,7 @@ from mixprec_doctor.version import __version__
 
 if TYPE_CHECKING:
     from mixprec_doctor.api import CannotConstruct, UnresolvedRole, construct, load, resolve
+    from mixprec_doctor.diagnosis import diagnose
     from mixprec_doctor.errors import MixprecError
     from mixprec_doctor.examination import examine
     from mixprec_doctor.records.role import Role
@@ -19,6 +20,7 @@ __all__ = [
     "UnresolvedRole",
     "__version__",
     "construct",
+    "diagnose",
     "examine",
     "load",
     "resolve",
@@ -30,6 +32,7 @@ _HOMES = {
     "Role": "mixprec_doctor.records.role",
     "UnresolvedRole": "mixprec_doctor.api",
     "construct": "mixprec_doctor.api",
+    "diagnose": "mixprec_doctor.diagnosis",
     "examine": "mixprec_doctor.examination",
     "load": "mixprec_doctor.api",
     "resolve": "mixprec_doctor.api",
