@@ -36,16 +36,28 @@ def _breaking(pins: list[Pin], patient: Patient) -> Finding:
         summary=f"{owner.name} {owner.version} requires {wanted}; {f'{there} is there' if there else 'not installed'}",
         cause=f"an import of {package} takes from it what is not there",
         evidence=(*map(str, pins), *against),
-        remedy=Remedy(
-            text=(
-                f"one environment cannot suit both: {'; '.join(against)}. Give each engine its own, or do without "
-                f"the feature that uses {owner.name}"
-            )
-        )
-        if against
-        else Remedy(text=f"install what {owner.name} asks for", commands=(install_command(pins, patient),)),
+        remedy=_remedy(pins, against, patient),
         subjects=(package,),
     )
+
+
+def _remedy(pins: list[Pin], against: tuple[str, ...], patient: Patient) -> Remedy:
+    owner = pins[0].owner
+    moved = [
+        pin
+        for engine in patient.engines
+        for pin in engine_pins(engine, patient)
+        if pin.installed is not None and pin.installed.key == owner.key
+    ]
+    if moved and not rivals(moved, patient):
+        text = f"go back to the {owner.name} that {moved[0].owner.name} asks for"
+        return Remedy(text=text, commands=(install_command(moved, patient),))
+    if against:
+        return Remedy(
+            text=f"one environment cannot suit both: {'; '.join(against)}. Give each engine its own, or do without the "
+            f"feature that uses {owner.name}"
+        )
+    return Remedy(text=f"install what {owner.name} asks for", commands=(install_command(pins, patient),))
 
 
 def _severity(package: str, patient: Patient) -> Severity:
@@ -79,4 +91,5 @@ CHECK = Check(
     example="outlines 0.1.11 requires `outlines_core==0.1.26`; vLLM has brought 0.2.14, which has no `fsm` module.",
     cure="Install the version that is asked for, or, where two engines ask for different ones, use two environments.",
     find=_find,
+    may_explain=True,
 )

@@ -222,15 +222,14 @@ def _nowhere(wanted: Iterable[str], sources: Sources) -> Iterator[str]:
     packages: dict[str, dict[str, bytes]] = {}
     for dotted in wanted:
         packages.setdefault(dotted.partition(".")[0], {})[dotted] = dotted.rpartition(".")[2].encode()
-    for package, names in packages.items():
+    for package, left in packages.items():
+        names = left
         tree = sources.tree(package)
         if tree is None or has_extension(tree, package):
             continue  # compiled: what it has is not known
-        for path in tree.walk(package):
-            text = tree.read(path) or b""
+        texts = (tree.read(path) or b"" for path in tree.walk(package))
+        while names and (text := next(texts, None)) is not None:
             names = {dotted: name for dotted, name in names.items() if name not in text}
-            if not names:
-                break
         yield from names
 
 

@@ -112,5 +112,5 @@ CHECK = Check(
     example="SGLang 0.5.21 with `sgl-kernel 0.3.14` left over from an upgrade, beside or in place of `sglang-kernel`.",
     cure="Uninstall both names, then install the one that the release asks for.",
     find=_find,
-    explains=("MP103", "MP107", "MP108"),
+    explains=("MP103",),
 )

@@ -129,3 +129,9 @@ def test_packages_that_do_not_fit_and_work_are_noted_and_others_are_not_looked_a
     assert findings(fake, "MP115") == []
     sglang(fake, "outlines==0.1.11")
     assert [each.severity for each in findings(fake, "MP115")] == [Severity.INFO]
+
+
+def test_a_package_that_the_engine_wants_in_another_version_goes_back_to_that(fake: FakeEnvironment) -> None:
+    outlines(fake, "outlines_core/guide.py")
+    sglang(fake, "outlines==0.1.10", server="import outlines\n")
+    assert commands(findings(fake, "MP115")[0]) == ("python -m pip install 'outlines==0.1.10'",)
