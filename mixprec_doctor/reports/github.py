@@ -4,36 +4,31 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports.page import Page
-from mixprec_doctor.reports.places import Place, place_of
+from mixprec_doctor.reports.places import place_of
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
 def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """One ``::error``, ``::warning`` or ``::notice`` line for each finding, at the line of code that it is about."""
-    return "".join(f"{_annotation(finding)}\n" for finding in report.findings)
+    return "".join(f"{_annotation(finding, report.target.site_paths)}\n" for finding in report.findings)
 
 
-def _annotation(finding: Finding) -> str:
+def _annotation(finding: Finding, site_paths: Sequence[str]) -> str:
     properties = {}
-    places = [place for each in finding.evidence if (place := place_of(each)) and place.code]
-    if places and (path := _in_repository(places[0])):
-        properties["file"] = path
-        if places[0].line:
-            properties["line"] = str(places[0].line)
+    places = [place.in_one_of(site_paths) for each in finding.evidence if (place := place_of(each))]
+    inside = [(path, place.line) for place in places if place.line and (path := place.below(Path.cwd()))]
+    if inside:
+        properties["file"], properties["line"] = inside[0][0], str(inside[0][1])
     properties["title"] = f"{finding.code} {finding.summary}"
     written = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{_COMMANDS[finding.severity]} {written}::{_data(_message(finding))}"
-
-
-def _in_repository(place: Place) -> str | None:
-    """As GitHub wants it: relative to the folder that the workflow runs in."""
-    return place.below(Path.cwd())
 
 
 def _message(finding: Finding) -> str:

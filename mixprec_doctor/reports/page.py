@@ -30,7 +30,7 @@ class Page:
 
     def wrap(self, text: str, *, indent: int = 0, first: int | None = None) -> list[str]:
         """The text in lines of the page, indented; ``first`` leaves room for a mark on the first line."""
-        return textwrap.wrap(
+        lines = textwrap.wrap(
             text,
             width=max(self.width, _NARROWEST),
             initial_indent=" " * (indent if first is None else first),
@@ -38,6 +38,9 @@ class Page:
             break_long_words=False,
             break_on_hyphens=False,
         )
+        if len(lines) > 1 and len(lines[0].strip()) == 1:  # a mark stays with its path, however long that is
+            lines[:2] = [f"{lines[0]} {lines[1].strip()}"]
+        return lines
 
 
 def page_for(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Page:

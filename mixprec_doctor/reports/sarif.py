@@ -26,8 +26,7 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as one run of one tool."""
     used = [check for check in CHECKS if report.checks is None or check.code in report.checks]
     rules = {check.code: index for index, check in enumerate(used)}
-    environment = next(iter(report.target.site_paths), report.target.prefix)
-    results = [_result(finding, rules, environment) for finding in report.findings]
+    results = [_result(finding, rules, report.target.site_paths) for finding in report.findings]
     run: dict[str, object] = {
         "tool": {
             "driver": {
@@ -65,7 +64,7 @@ def _words(title: str) -> list[str]:
     return "".join(mark if mark.isalnum() else " " for mark in title).split()
 
 
-def _result(finding: Finding, rules: dict[str, int], environment: str | None) -> dict[str, object]:
+def _result(finding: Finding, rules: dict[str, int], site_paths: Sequence[str]) -> dict[str, object]:
     remedy = finding.remedy
     parts = [finding.summary, finding.cause, *finding.evidence, remedy.text if remedy else ""]
     result: dict[str, object] = {"ruleId": finding.code}
@@ -74,7 +73,7 @@ def _result(finding: Finding, rules: dict[str, int], environment: str | None) ->
     result |= {
         "level": _LEVELS[finding.severity],
         "message": {"text": "\n".join(part for part in parts if part)},
-        "locations": _locations(finding.evidence, environment),
+        "locations": _locations(finding.evidence, site_paths),
         "partialFingerprints": {"mixprecFinding/v1": _fingerprint(finding)},
         "properties": {
             "engine": finding.engine,
@@ -86,11 +85,10 @@ def _result(finding: Finding, rules: dict[str, int], environment: str | None) ->
     return result
 
 
-def _locations(evidence: Sequence[str], environment: str | None) -> list[dict[str, object]]:
+def _locations(evidence: Sequence[str], site_paths: Sequence[str]) -> list[dict[str, object]]:
     """Where the evidence lies; else the environment itself, as code scanning refuses results that lie nowhere."""
-    places = dict.fromkeys(place for each in evidence if (place := place_of(each)))
-    if not places and environment:
-        places = {Place(path=environment): None}
+    found = [place.in_one_of(site_paths) for each in evidence if (place := place_of(each))]
+    places = dict.fromkeys(found or [Place(path=each) for each in site_paths[:1]])
     return [{"physicalLocation": _physical(place)} for place in places]
 
 

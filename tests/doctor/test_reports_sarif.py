@@ -68,6 +68,13 @@ def test_the_file_of_a_piece_of_evidence_is_a_location() -> None:
     assert at["physicalLocation"] == {"artifactLocation": {"uri": "jobs/serve.py"}, "region": {"startLine": 7}}
 
 
+def test_a_path_inside_the_environment_is_made_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.py").touch()
+    report = report_of(replace(MOVED, evidence=("a.py, line 2: import x",)))
+    [result] = sarif(replace(report, target=replace(report.target, site_paths=(str(tmp_path),))))["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"file://{tmp_path}/a.py"
+
+
 def test_a_result_without_files_lies_in_the_environment() -> None:
     [result] = sarif(report_of(NOTE))["results"]
     [at] = result["locations"]
