@@ -176,12 +176,19 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     severity, what was read before what then failed, otherwise in the order of the checks; each that another explains
     comes beneath that one."""
     checks = tuple(checks)
-    if patient.code is not None:
+    code = patient.code
+    if code is not None:
         checks = tuple(check for check in checks if not check.about_mixprec)
-    found = [(check.about_code, finding) for check in checks for finding in check.find(patient)]
-    if patient.code is not None:
-        found = [each for each in found if each[0] or _concerns(patient.code, each[1])]
-    found.sort(key=lambda each: (_GRAVEST_FIRST.index(each[1].severity), not each[0], each[1].code in _TRIED))
+    found = [(check, finding) for check in checks for finding in check.find(patient)]
+    if code is not None:
+        found = [each for each in found if each[0].about_code or _concerns(code, *each)]
+
+    def rank(each: tuple[Check, Finding]) -> tuple[int, bool, bool, bool]:
+        check, finding = each
+        ends_it = code is not None and check.about_code and code.ends_at(finding.subjects)
+        return _GRAVEST_FIRST.index(finding.severity), not check.about_code, finding.code in _TRIED, not ends_it
+
+    found.sort(key=rank)
     explains = {check.code: check.explains for check in checks}
     for _, finding in found:  # an error that was read explains what then fails in the same place
         if finding.severity is Severity.ERROR and finding.code not in _TRIED:
@@ -189,10 +196,11 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     return group([finding for _, finding in found], explains, exact=_TRIED)
 
 
-def _concerns(code: UserCode, finding: Finding) -> bool:
-    """Whether a finding of another check can explain what happens to the code: it is grave, and about what it uses."""
+def _concerns(code: UserCode, check: Check, finding: Finding) -> bool:
+    """Whether a finding of another check can explain what happens to the code: it is grave, or could be, and about
+    what the code uses."""
     about_it = not finding.subjects or any(code.concerns(each) for each in finding.subjects)
-    return about_it and finding.severity is not Severity.INFO
+    return about_it and (finding.severity is not Severity.INFO or check.may_explain)
 
 
 def _prefixes(codes: Iterable[str]) -> tuple[str, ...]:

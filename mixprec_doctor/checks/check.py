@@ -57,4 +57,5 @@ class Check(Explanation):
     find: Callable[[Patient], Iterable[Finding]]
     about_code: bool = False  # whether it looks at the lines that the user asked about
     about_mixprec: bool = False  # whether it is about what mixprec itself needs, which no code of the user's asks for
+    may_explain: bool = False  # whether even a mere note could explain a failure that nothing else does
     explains: tuple[str, ...] = ()  # codes of findings that follow from this one where they share a subject

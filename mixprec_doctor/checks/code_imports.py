@@ -5,14 +5,18 @@ from __future__ import annotations
 __all__ = ["CHECK"]
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.lending import lenders_of
+from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.source.exports import Unbound
 from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode import UserCode
-from mixprec_doctor.usercode.moved import homes_of_module, homes_of_name
+from mixprec_doctor.usercode.code import MAIN
+from mixprec_doctor.usercode.moved import homes_of_module, homes_of_name, names_like
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
@@ -34,11 +38,23 @@ def _find(patient: Patient) -> Iterator[Finding]:
 
 
 def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[str, ...], patient: Patient) -> Finding:
-    homes = homes_of_module(module, names, code.exports)
     package = module.partition(".")[0]
+    names = tuple(name for name in names if name != "*")
+    homes = homes_of_module(module, names, code.exports)
+    places = {name: homes or homes_of_name(name, module, code.exports) for name in names}
     wanted = ", ".join(names)
     evidence = [_line(code, statement)]
     evidence += [f"{home} is there{f' and has {wanted}' if wanted else ''}" for home in homes]
+    if not homes:
+        evidence += [f"{place} defines {name}" for name, found in places.items() for place in found]
+    gone = tuple(name for name, found in places.items() if not found)
+    if homes or (names and not gone):
+        remedy = Remedy(
+            text=f"import it from where this release has it, or install a release that has {module}",
+            commands=_imports(places),
+        )
+    else:
+        remedy = _other_release(package, module, gone or (None,), statement, patient, _imports(places))
     return Finding(
         code="MP203",
         severity=Severity.ERROR,
@@ -46,18 +62,24 @@ def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[st
         summary=f"{_release(package, patient)} has no module {module}",
         cause="modules move between releases; this path is not one of the release that is installed",
         evidence=tuple(evidence),
-        remedy=Remedy(
-            text=f"import it from where this release has it, or install a release that has {module}",
-            commands=(f"from {homes[0]} import {wanted}",) if homes and wanted else (),
-        )
-        if homes
-        else Remedy(text=f"install a release of {package} that has {module}, or do without it"),
+        remedy=remedy,
+        subjects=(module,),
     )
 
 
 def _no_name(code: UserCode, statement: ast.stmt, module: str, name: str, fault: str, patient: Patient) -> Finding:
     package = module.partition(".")[0]
-    homes = homes_of_name(name, package, code.exports)
+    homes = homes_of_name(name, module, code.exports)
+    alike = names_like(name, module, code.exports)
+    if homes:
+        remedy = Remedy(text="import it from where this release defines it", commands=_imports({name: homes}))
+    elif alike:
+        remedy = Remedy(
+            text=f"{name} is nowhere in this release of {package}; {module} has {', '.join(alike)}",
+            commands=_imports({alike[0]: (module,)}),
+        )
+    else:
+        remedy = _other_release(package, module, (name,), statement, patient)
     return Finding(
         code="MP203",
         severity=Severity.ERROR,
@@ -65,13 +87,42 @@ def _no_name(code: UserCode, statement: ast.stmt, module: str, name: str, fault:
         summary=f"{module} of {_release(package, patient)} has no {name}",
         cause=fault,
         evidence=(_line(code, statement), *(f"{home} defines {name}" for home in homes)),
-        remedy=Remedy(
-            text="import it from where this release defines it",
-            commands=(f"from {homes[0]} import {name}",),
-        )
-        if homes
-        else Remedy(text=f"this release of {package} has {name} nowhere: use another, or what took its place"),
+        remedy=remedy,
+        subjects=(f"{module}.{name}",),
     )
+
+
+def _imports(places: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """One import for each module that some names are to be taken from."""
+    names: dict[str, list[str]] = {}
+    for name, found in places.items():
+        if found:
+            names.setdefault(found[0], []).append(name)
+    return tuple(f"from {place} import {', '.join(each)}" for place, each in names.items())
+
+
+def _other_release(
+    package: str,
+    module: str,
+    names: Sequence[str | None],
+    statement: ast.stmt,
+    patient: Patient,
+    imports: tuple[str, ...] = (),
+) -> Remedy:
+    """What is in no module of this release: the releases on the index that have it where the code looks for it."""
+    wanted = ", ".join(f"{module}.{name}" if name else module for name in names)
+    asked = [Borrowed(module=module, name=name, asker=MAIN, line=statement.lineno) for name in names]
+    found = lenders_of(asked, package, patient) if patient.engine(package) else None
+    nowhere = f"this release of {package} has no {wanted}, nor anything of that name elsewhere"
+    if found is None or not found.read:
+        return Remedy(text=f"{nowhere}: use a release that has it, or what took its place", commands=imports)
+    if found.best is None:
+        return Remedy(
+            text=f"{nowhere}; none of the {len(found.read)} releases of {found.distribution} on the index has it either",
+            commands=imports,
+        )
+    install = f"{installer(patient.environment)} install '{found.distribution}=={found.best}'"
+    return Remedy(text=f"{nowhere}: use what took its place, or another release: {found}", commands=(*imports, install))
 
 
 def _line(code: UserCode, statement: ast.stmt) -> str:
@@ -95,7 +146,8 @@ CHECK = Check(
     explanation=(
         "Only with `--code`. Every import of the code that no `try` guards is followed through the source of the "
         "installed package: the module, then the name in it, through re-exports and lazy tables. What is missing is "
-        "looked for in the rest of the package: a module of the same last name, a definition of the same name."
+        "looked for in the rest of the package: a module of the same last name, a definition of the same name, a name "
+        "spelt nearly so; and what is nowhere in it, in the releases on the index."
     ),
     example=(
         "`from sglang.srt.hf_transformers_utils import get_tokenizer` with SGLang 0.5.3, which has that module in "

@@ -76,4 +76,5 @@ CHECK = Check(
     example="SGLang 0.5.3 pins `torch==2.8.0`; the environment has torch 2.13.0, and every import finds what it takes.",
     cure="Install the versions that the finding lists, or an engine release that was made for those you have.",
     find=_find,
+    may_explain=True,
 )

@@ -6,7 +6,7 @@ __all__ = ["UnreadableCode", "UserCode", "read_code"]
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +83,14 @@ class UserCode:
         if top in mentioned or top in SERVERS:
             return top in mentioned
         return top in required_packages(self.environment, mentioned)
+
+    def ends_at(self, names: Iterable[str]) -> bool:
+        """Whether one of some dotted import names is what the imports of these lines end at."""
+        root = self.stop.root if self.stop is not None else None
+        return root is not None and any(
+            name == root.wanted or root.wanted.startswith(f"{name}.") or name.startswith(f"{root.wanted}.")
+            for name in names
+        )
 
     def swallowed(self, module: str, name: str) -> Swallowed | None:
         """The fault that a ``try`` took before its handler bound a name of a module."""
