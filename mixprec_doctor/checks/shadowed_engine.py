@@ -6,6 +6,7 @@ __all__ = ["CHECK"]
 
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.pins import reached_packages
 from mixprec_doctor.environment.engines import ENGINES, locate_package
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.resolving.reach import library_reach
 
 # What every interpreter has imported before it looks into the working directory.
 _LOADED = frozenset(sys.builtin_module_names) | {
@@ -87,9 +89,13 @@ def _severity(name: str, patient: Patient) -> Severity | None:
     asked = patient.code.packages() if patient.code is not None else set()
     if name in ENGINES:
         return Severity.ERROR if name in asked else Severity.WARNING
-    if name in asked or name in reached_packages(patient):
+    reached = reached_packages(patient) | asked
+    if name in reached:
         return grave
-    return Severity.INFO if name in sys.stdlib_module_names else None
+    if name not in sys.stdlib_module_names:
+        return None
+    library = Path(patient.environment.stdlib or sysconfig.get_path("stdlib"))
+    return grave if name in library_reach(library, reached) else Severity.INFO
 
 
 def _finding(shadow: _Shadow, patient: Patient, *, severity: Severity) -> Finding:

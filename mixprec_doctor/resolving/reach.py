@@ -6,12 +6,14 @@ that is not found may run all the same. Nothing is parsed as a whole: this is fo
 
 from __future__ import annotations
 
-__all__ = ["Mention", "Reach", "read_reach"]
+__all__ = ["Mention", "Reach", "library_reach", "read_reach"]
 
 import re
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from mixprec_doctor.source.sources import Sources
 
@@ -70,6 +72,24 @@ def read_reach(sources: Sources, modules: Iterable[str]) -> Reach:
             if _is_package(sources, mention.target):
                 waiting += (f"{mention.target}.{name}" for name in mention.names)
     return Reach(package=package, modules=frozenset(seen), mentions=tuple(mentions))
+
+
+def library_reach(library: Path, names: Iterable[str]) -> frozenset[str]:
+    """The modules of Python's library that some of them import, with these; what packages have below is left out."""
+    waiting = [name for name in names if name in sys.stdlib_module_names]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for file, is_package in ((library / name / "__init__.py", True), (library / f"{name}.py", False)):
+            if file.is_file():
+                found = _mentions(name, file.read_bytes(), is_package=is_package)
+                tops = (mention.target.partition(".")[0] for mention in found)
+                waiting += [top for top in tops if top in sys.stdlib_module_names and top not in seen]
+                break
+    return frozenset(seen)
 
 
 def _is_package(sources: Sources, module: str) -> bool:

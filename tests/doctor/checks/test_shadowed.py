@@ -76,6 +76,14 @@ def test_a_file_named_like_a_module_of_the_library_shadows_it(fake: FakeEnvironm
     assert "rename types.py" in found.remedy.text
 
 
+def test_what_the_library_itself_imports_counts_too(fake: FakeEnvironment, work: Path) -> None:
+    sglang(fake, "import enum\n")
+    (work / "types.py").touch()  # enum imports it
+    (work / "telnetlib.py").touch()
+    severities = {found.subjects[0]: found.severity for found in findings(fake)}
+    assert severities == {"telnetlib": Severity.INFO, "types": Severity.WARNING}
+
+
 def test_for_a_script_its_own_folder_counts(fake: FakeEnvironment, work: Path, tmp_path: Path) -> None:
     sglang(fake)
     scripts = tmp_path / "scripts"
