@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 
@@ -66,8 +67,9 @@ def diagnose(
                 continue
             if asked or question is not None:
                 explaining = tuple(_explaining(report, question, raiser)) or explaining
-            told = [each.finding for each in explaining]
-            others = sum(each.severity is Severity.ERROR and each not in told for each in report.findings)
+            told = {(each.finding.code, each.finding.summary) for each in explaining}
+            errors = [each for each in report.findings if each.severity is Severity.ERROR]
+            others = sum((each.code, each.summary) not in told for each in errors)
             if any(each.certain for each in explaining):
                 break
     return Diagnosis(
@@ -131,7 +133,13 @@ def _explaining(report: Report, question: Question | None, raiser: str | None) -
     for index in [index for index, verdict in enumerate(verdicts) if verdict is best][:_MOST_SHOWN]:
         chosen.update(dict.fromkeys((*_causes(report.findings, index), index)))
     for index in chosen:
-        yield Explaining(finding=report.findings[index], certain=best >= _Verdict.FAILING)
+        yield Explaining(finding=_of_log(report.findings[index]), certain=best >= _Verdict.FAILING)
+
+
+def _of_log(finding: Finding) -> Finding:
+    """The finding in the words of somebody who gave a log and no code."""
+    evidence = tuple(re.sub(r"^the code, line \d+: ", "asked about: ", each) for each in finding.evidence)
+    return replace(finding, evidence=evidence)
 
 
 class _Verdict(IntEnum):

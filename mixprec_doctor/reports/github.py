@@ -13,6 +13,7 @@ from mixprec_doctor.reports.page import Page
 from mixprec_doctor.reports.places import place_of
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+_MOST_EVIDENCE = 8  # an annotation is a small box
 
 
 def render(report: Report, page: Page, *, strict: bool = False) -> str:
@@ -32,7 +33,10 @@ def _annotation(finding: Finding, site_paths: Sequence[str]) -> str:
 
 
 def _message(finding: Finding) -> str:
-    lines = [finding.summary, *([finding.cause] if finding.cause else []), *(f"- {each}" for each in finding.evidence)]
+    lines = [finding.summary, *([finding.cause] if finding.cause else [])]
+    lines += [f"- {each}" for each in finding.evidence[:_MOST_EVIDENCE]]
+    if (more := len(finding.evidence) - _MOST_EVIDENCE) > 0:
+        lines.append(f"- and {more} more (--format json has all)")
     if finding.follows:
         lines.append(f"follows from {finding.follows}")
     if finding.remedy:

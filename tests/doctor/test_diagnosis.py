@@ -58,6 +58,7 @@ def test_a_name_that_moved_is_found_where_it_is_now(vllm: FakeEnvironment) -> No
     error = "ImportError: cannot import name 'Fp8Config' from 'vllm.config' (unknown location)"
     [each] = explain(traceback('File "<stdin>", line 1, in <module>', error=error), vllm).findings
     assert each.finding.code == "MP203"
+    assert "asked about: from vllm.config import Fp8Config" in each.finding.evidence
     assert any("vllm.model_executor.layers.quantization.fp8" in text for text in each.finding.evidence)
 
 

@@ -62,6 +62,12 @@ def test_a_path_inside_the_environment_is_no_file_of_the_repository(tmp_path: Pa
     assert "file=" not in render_report(report, "github", secrets=Secrets())
 
 
+def test_long_evidence_is_cut_and_said_to_be() -> None:
+    [(_, _, message)] = annotations(replace(CLASH, evidence=tuple(f"fact {number}" for number in range(20))))
+    assert "- fact 7\n- and 12 more (--format json has all)\n" in message
+    assert "fact 8" not in message
+
+
 def test_lines_given_on_the_command_line_are_no_file() -> None:
     [(_, properties, _)] = annotations(replace(MOVED, evidence=("the code, line 1: import x",)))
     assert "file" not in properties
