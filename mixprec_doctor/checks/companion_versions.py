@@ -7,7 +7,7 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.cuda_companions import COMPANIONS
+from mixprec_doctor.checks.compiled_parts import COMPANIONS
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -31,6 +31,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                     text=f"remove it, or install the {name} that belongs to torch {judged.installed.version}",
                     commands=(f"{installer(patient.environment)} uninstall -y {name}",),
                 ),
+                subjects=(name,),
             )
 
 
@@ -46,4 +47,5 @@ CHECK = Check(
     example="torchvision 0.25.0 requires `torch==2.10.0`; the engine brought torch 2.13.0.",
     cure="Let pip choose: `pip install torchvision` together with the exact torch that the engine pins.",
     find=_find,
+    explains=("MP210", "MP211", "MP212", "MP405", "MP406"),
 )

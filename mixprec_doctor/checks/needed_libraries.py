@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from mixprec_doctor.binaries import FaultKind, LoadFault
 from mixprec_doctor.checks.builds import TorchBuild, torch_build
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.pins import plain
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
 from mixprec_doctor.checks.unloadable import OF_TORCH, Unloadable, further, unloadable_parts
 from mixprec_doctor.records.finding import Finding, Remedy
@@ -18,6 +19,7 @@ _OF_CUDA = re.compile(
     r"lib(?:cu(?:dart|blas|blasLt|fft|rand|solver|sparse|sparseLt|dnn|pti|file)|nv\w+|nccl)\.so\.(\d+)"
 )
 _OF_FFMPEG = re.compile(r"lib(?:avutil|avcodec|avformat|avfilter|avdevice|swscale|swresample)")
+_BRINGS_CUDA = re.compile(r"nvidia-(?!ml-py)|cuda-toolkit")
 _SONAME = re.compile(r"(lib[\w+-]+?)\.so\.(\d+)")
 
 
@@ -78,14 +80,14 @@ def _remedy(broken: Unloadable, missing: list[LoadFault], patient: Patient, torc
     wanted = missing[0].wanted
     if all(each.kind is FaultKind.NO_DRIVER for each in missing):
         return Remedy(text=f"use a machine with an NVIDIA GPU and its driver, or a build of {owner.name} for the CPU")
-    absent = [
-        f"'{each.requirement.name}{each.requirement.specifier}'"
-        for name in ("torch", owner.name)
+    absent = dict.fromkeys(
+        f"'{plain(each.requirement)}'"
+        for name in dict.fromkeys(["torch", owner.name])
         if (distribution := patient.environment.find(name)) is not None
         for each in judge_requirements(distribution, patient.environment)
-        if each.verdict is not Verdict.MET and each.requirement.name.startswith("nvidia-")
-    ]
-    if absent:
+        if each.verdict is not Verdict.MET and _BRINGS_CUDA.match(each.requirement.name)
+    )
+    if absent and not (torch is not None and torch.is_cpu):
         return Remedy(
             text="install the CUDA libraries that the metadata asks for, in those versions",
             commands=(f"{pip} install {' '.join(absent)}",),

@@ -155,8 +155,10 @@ def _lives_by(code: UserCode, part: Part) -> bool:
     asked = code.packages()
     if part.distribution.key == "torchvision" and "transformers" in asked:
         return True
-    operators = part.weight is Weight.KERNELS or part.distribution.key in COMPANIONS
-    return operators and not asked.isdisjoint(part.distribution.packages)
+    library = read_library(part.path)
+    needed = library.needed if isinstance(library, Library) else ()
+    operators = part.weight is Weight.KERNELS or any(OF_TORCH.fullmatch(name) for name in needed)
+    return operators and part.weight is not Weight.ENGINE and not asked.isdisjoint(part.distribution.packages)
 
 
 def _reaches(code: UserCode, part: Part, patient: Patient) -> bool:
@@ -164,7 +166,8 @@ def _reaches(code: UserCode, part: Part, patient: Patient) -> bool:
     if code.stop is not None and code.stop.root.kind is StopKind.LIBRARY and code.stop.root.wanted == part.module:
         return True
     if part.module == "torch._C":
-        return "torch" in code.rehearsal.entered
+        begun = [*code.rehearsal.entered, *(step.module for step in (code.stop.trail if code.stop else ()))]
+        return "torch" in code.packages() or any(f"{name}.".startswith("torch.") for name in begun)
     own = {part.module.partition(".")[0], *part.distribution.packages}
     asked = {name for _, name in code.imported_modules() if name.partition(".")[0] in own}
     for statement, name in code.imported_modules():
