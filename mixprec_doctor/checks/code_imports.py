@@ -118,7 +118,7 @@ def _other_release(
         return Remedy(text=f"{nowhere}: use a release that has it, or what took its place", commands=imports)
     if found.best is None:
         return Remedy(
-            text=f"{nowhere}; none of the {len(found.read)} releases of {found.distribution} on the index has it either",
+            text=f"{nowhere}; none of the {len(found.read)} releases of {found.distribution} on the index has it",
             commands=imports,
         )
     install = f"{installer(patient.environment)} install '{found.distribution}=={found.best}'"

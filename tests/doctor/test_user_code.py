@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mixprec_doctor import examine
+from mixprec_doctor.checks import run_checks, select_checks
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.resolution import Parameter
-from mixprec_doctor.usercode import UnreadableCode
+from mixprec_doctor.resolving.borrowing import Borrowed
+from mixprec_doctor.usercode import UnreadableCode, read_code
 from mixprec_doctor.usercode.calls import misfit
 from tests.doctor.conftest import LAPTOP, FakeEnvironment
 from tests.doctor.engines import SGLANG
@@ -53,6 +58,46 @@ def test_a_name_that_moved_is_named_with_its_new_place(sglang: FakeEnvironment) 
     assert found.code == "MP203"
     assert found.remedy is not None
     assert found.remedy.commands == ("from sglang.srt.layers.quantization.fp8 import Fp8LinearMethod",)
+
+
+def test_names_of_a_module_that_is_gone_are_looked_for_one_by_one(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "from sglang.srt.server import get_tokenizer, Fp8LinearMethod")
+    assert found.remedy is not None
+    assert found.remedy.commands == (
+        "from sglang.srt.utils.tokenizers import get_tokenizer",
+        "from sglang.srt.layers.quantization.fp8 import Fp8LinearMethod",
+    )
+
+
+def test_a_module_of_the_same_name_without_what_is_wanted_is_no_new_place(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "from sglang.srt.tokenizers import nothing_of_the_kind")
+    assert found.remedy is not None
+    assert found.remedy.commands == ()
+    assert "nowhere" not in found.remedy.text
+    assert "has no sglang.srt.tokenizers.nothing_of_the_kind" in found.remedy.text
+
+
+def test_a_misspelt_name_is_named_as_it_is_spelt(sglang: FakeEnvironment) -> None:
+    (found,) = findings(sglang, "from sglang.srt.layers.quantization.fp8 import Fp8LinearMethods")
+    assert found.remedy is not None
+    assert found.remedy.commands == ("from sglang.srt.layers.quantization.fp8 import Fp8LinearMethod",)
+
+
+def test_what_is_nowhere_in_this_release_is_looked_for_in_others(sglang: FakeEnvironment) -> None:
+    asked: list[tuple[list[str], str, str | None]] = []
+
+    def lend(names: Sequence[Borrowed], distribution: str, installed: str | None, beside: object) -> Lenders:
+        asked.append(([each.wanted for each in names], distribution, installed))
+        return Lenders(distribution="sglang", read=("0.4.0", "0.5.0", "0.5.3"), having=("0.4.0",), fitting=("0.4.0",))
+
+    environment = sglang.read()
+    code = read_code("from sglang.srt.server import Gone", environment, LAPTOP)
+    patient = replace(sglang.patient(), code=code, lend=lend)
+    (found,) = [each for each in run_checks(patient, select_checks(select=["MP203"])) if each.code == "MP203"]
+    assert asked == [(["sglang.srt.server.Gone"], "sglang", "0.5.3")]
+    assert found.remedy is not None
+    assert "in 0.4.0" in found.remedy.text
+    assert found.remedy.commands[0].endswith("pip install 'sglang==0.4.0'")
 
 
 def test_everything_that_an_import_needs_is_named_at_once(sglang: FakeEnvironment) -> None:
