@@ -61,5 +61,4 @@ CHECK = Check(
     example=("`rm -r site-packages/vllm`, an installation that was interrupted, a copied site-packages folder."),
     cure="Install the same version again: `pip install --force-reinstall --no-deps vllm==<version>`.",
     find=_find,
-    explains=("MP203", "MP204"),
 )

@@ -136,5 +136,4 @@ CHECK = Check(
     example="`Unable to compare versions for numpy>=1.17: found=None` after a dist-info folder lost its METADATA.",
     cure="Remove what is damaged and install the same version again with `--force-reinstall --no-deps`.",
     find=_find,
-    explains=("MP203", "MP204"),
 )
