@@ -39,10 +39,12 @@ def diagnose(
     python: str | os.PathLike[str] | None = None,
     site_packages: str | os.PathLike[str] | None = None,
     machine: Machine | None = None,
+    offline: bool = False,
 ) -> Diagnosis:
     """What explains a traceback or log, as far as an environment and the log's own words tell; nothing is imported.
 
-    The environment is named as for ``examine``. A log that nothing explains gives a Diagnosis that says so.
+    The environment is named as for ``examine``; with ``offline`` no index is asked about remedies. A log that
+    nothing explains gives a Diagnosis that says so.
     """
     started = time.perf_counter()
     read = read_log(log)
@@ -60,18 +62,17 @@ def diagnose(
     others = 0
     if root is not None:
         question = question_of(root.raised)
-        raiser = _raiser(root.raised)
-        for asked in _codes(root, question, environment):
-            report = _ask(asked, python=python, site_packages=site_packages, machine=machine)
-            if report is None:
-                continue
-            if asked or question is not None:
-                explaining = tuple(_explaining(report, question, raiser)) or explaining
-            told = {(each.finding.code, each.finding.summary) for each in explaining}
-            errors = [each for each in report.findings if each.severity is Severity.ERROR]
-            others = sum((each.code, each.summary) not in told for each in errors)
-            if any(each.certain for each in explaining):
+        for code in _codes(root, question, environment):
+            found, left = _ask(code, question, root.raised, python=python, site_packages=site_packages, machine=machine)
+            if found or asked is None:
+                asked, explaining, others = code, found, left
+            if any(each.certain for each in found):
                 break
+        if asked is not None and explaining and not offline:  # only what is told is worth asking an index about
+            explaining, others = _ask(
+                asked, question, root.raised,
+                python=python, site_packages=site_packages, machine=machine, offline=False,
+            )  # fmt: skip
     return Diagnosis(
         environment=environment.interpreter.executable or next(iter(environment.site_paths), str(target)),
         raised=root.raised if root else None,
@@ -112,15 +113,26 @@ def _calls(question: Question, raised: Raised, environment: Environment) -> Iter
 
 def _ask(
     code: str,
+    question: Question | None,
+    raised: Raised,
     *,
     python: str | os.PathLike[str] | None,
     site_packages: str | os.PathLike[str] | None,
     machine: Machine | None,
-) -> Report | None:
+    offline: bool = True,
+) -> tuple[tuple[Explaining, ...], int]:
+    """What explains it, and how many errors are about other things; without code only the environment is asked."""
     try:
-        return examine(python=python, site_packages=site_packages, code=code or None, machine=machine)
+        report = examine(
+            python=python, site_packages=site_packages, code=code or None, machine=machine, offline=offline
+        )
     except UnreadableCode:
-        return None
+        return (), 0
+    known = code or question is not None
+    explaining = tuple(_explaining(report, question, _raiser(raised))) if known else ()
+    told = {(each.finding.code, each.finding.summary) for each in explaining}
+    errors = [each for each in report.findings if each.severity is Severity.ERROR]
+    return explaining, sum((each.code, each.summary) not in told for each in errors)
 
 
 def _explaining(report: Report, question: Question | None, raiser: str | None) -> Iterator[Explaining]:

@@ -42,9 +42,10 @@ class UnreadableLog(MixprecError):
 @click.argument("what", metavar="CODE|FILE|-")
 @target_options
 @click.option("--format", "format_", type=click.Choice(DIAGNOSIS_FORMATS), default="text", show_default=True)
+@click.option("--offline", is_flag=True, help="Ask no package index, where a finding would be clearer for it.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file.")
 def explain(
-    *, what: str, python: Path | None, site_packages: Path | None, format_: str, output: Path | None
+    *, what: str, python: Path | None, site_packages: Path | None, format_: str, offline: bool, output: Path | None
 ) -> int | None:
     """Explain a finding's CODE, e.g. MP401, or a traceback or log of a failed start: a FILE, or - for standard input.
 
@@ -58,7 +59,7 @@ def explain(
     check_target(python, site_packages)
     log = _read(what)
     with no_collection():
-        diagnosis = diagnose(log, python=python, site_packages=site_packages)
+        diagnosis = diagnose(log, python=python, site_packages=site_packages, offline=offline)
     write(render_diagnosis(diagnosis, format_, page), output)
     return int(diagnosis.exit_code())
 

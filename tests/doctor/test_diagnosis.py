@@ -33,7 +33,7 @@ def vllm(fake: FakeEnvironment) -> FakeEnvironment:
 
 
 def explain(log: str, fake: FakeEnvironment) -> Diagnosis:
-    return diagnose(log, site_packages=fake.site, machine=LAPTOP)
+    return diagnose(log, site_packages=fake.site, machine=LAPTOP, offline=True)
 
 
 def codes(diagnosis: Diagnosis) -> list[str]:
@@ -164,10 +164,10 @@ def test_the_command_reads_a_file_or_standard_input(
     vllm: FakeEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "failed.log").write_text(LOG)
-    assert run(monkeypatch, "explain", tmp_path / "failed.log", "--site-packages", vllm.site) == 1
+    assert run(monkeypatch, "explain", tmp_path / "failed.log", "--site-packages", vllm.site, "--offline") == 1
     from_file = capsys.readouterr().out
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LOG.encode())))
-    assert run(monkeypatch, "explain", "-", "--site-packages", vllm.site) == 1
+    assert run(monkeypatch, "explain", "-", "--site-packages", vllm.site, "--offline") == 1
     from_stdin = capsys.readouterr().out
     assert from_file.splitlines()[:-1] == from_stdin.splitlines()[:-1]
     assert "MP203 vllm 0.32.0 has no module vllm.gone" in from_file
