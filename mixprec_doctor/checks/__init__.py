@@ -19,6 +19,7 @@ from mixprec_doctor.checks import (
     borrowed_names,
     broken_engine,
     capabilities,
+    changed_defaults,
     code_calls,
     code_imports,
     code_needs,
@@ -131,6 +132,7 @@ CHECKS: tuple[Check, ...] = register(
     tries_left_out.CHECK,
     unfilled_arguments.CHECK,
     code_calls.CHECK,
+    changed_defaults.CHECK,
     construct_tried.CHECK,
     cuda_companions.CHECK,
     companion_versions.CHECK,
@@ -172,8 +174,8 @@ def select_checks(*, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> 
 
 
 def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:
-    """Findings of the checks, gravest first, those about the code that was asked about before others of their
-    severity, what was read before what then failed, otherwise in the order of the checks; each that another explains
+    """Findings of the checks, gravest first; of one severity what was read before what then failed, and what is about
+    the code that was asked about before the rest, otherwise in the order of the checks. Each that another explains
     comes beneath that one."""
     checks = tuple(checks)
     code = patient.code
@@ -186,7 +188,7 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     def rank(each: tuple[Check, Finding]) -> tuple[int, bool, bool, bool]:
         check, finding = each
         ends_it = code is not None and check.about_code and code.ends_at(finding.subjects)
-        return _GRAVEST_FIRST.index(finding.severity), not check.about_code, finding.code in _TRIED, not ends_it
+        return _GRAVEST_FIRST.index(finding.severity), finding.code in _TRIED, not check.about_code, not ends_it
 
     found.sort(key=rank)
     explains = {check.code: check.explains for check in checks}

@@ -36,7 +36,7 @@ def _failure(probe: Probe, patient: Patient) -> Finding:
         code="MP212",
         severity=Severity.ERROR,
         summary=f"the code fails when it is really run: {how_it_ended(probe)}",
-        evidence=(*line, *evidence(probe)),
+        evidence=(*line, *(each for each in evidence(probe) if not each.startswith(f"at {place}:"))),
         subjects=subjects(probe) or _imported(patient),
     )
 

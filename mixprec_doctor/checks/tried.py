@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["evidence", "how_it_ended", "is_essential", "subjects"]
 
+import re
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.missing_roles import NEEDED
@@ -12,6 +13,7 @@ from mixprec_doctor.records.role import Role
 
 _ESSENTIAL = frozenset(role.value for role in (*NEEDED, Role.LAUNCH_SERVER))
 _MOST_FRAMES = 3
+_COMPILED = re.compile(r"-packages/(?P<module>[^.]+)\.(?:[^/]*\.)?so$")
 _MOST_WORDS = 400
 _DEATHS = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGILL": "an illegal instruction",
            "SIGFPE": "an arithmetic fault", "SIGBUS": "a bus error"}  # fmt: skip
@@ -58,9 +60,17 @@ def evidence(probe: Probe) -> Iterator[str]:
 
 def subjects(probe: Probe) -> tuple[str, ...]:
     """The import names that it is about: those that the exceptions name, else what was to be imported."""
-    named = [each.about for each in probe.fault.chain if each.about] if probe.fault else []
+    named = [name for each in probe.fault.chain if (name := _about(each))] if probe.fault else []
     asked = [probe.request.module] if probe.request.module and probe.request.kind is Kind.IMPORT else []
     return tuple(dict.fromkeys([*reversed(named)] or asked))
+
+
+def _about(fault: Fault) -> str | None:
+    """The module that an ImportError is about; of a compiled one it names the last part only."""
+    found = _COMPILED.search(fault.path or "")
+    if found and fault.about and "." not in fault.about:
+        return found["module"].replace("/", ".")
+    return fault.about
 
 
 def _words(fault: Fault) -> str:

@@ -35,7 +35,7 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as text."""
     lines = [*_target(report, page), *_machine(report.machine, page), *_engines(report, page)]
     lines += [*_code(report.code, page)] if report.code else [*_roles(report, page)]
-    lines += [*_findings(report.findings, page), "", _verdict_line(report, page)]
+    lines += [*_tried(report, page), *_findings(report.findings, page), "", _verdict_line(report, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -139,6 +139,22 @@ def _marked(mark: str, text: str, page: Page) -> Iterator[str]:
     lines = page.wrap(text, indent=4)
     yield f"  {mark} {lines[0].strip()}"
     yield from lines[1:]
+
+
+def _tried(report: Report, page: Page) -> Iterator[str]:
+    """What was really tried, one line for each engine and one for the code."""
+    if report.probes:
+        yield ""
+        yield page.paint("Really tried", "bold")
+    for engine in dict.fromkeys(each.request.engine for each in report.probes):
+        own = [each for each in report.probes if each.request.engine == engine]
+        worked, seconds = sum(each.worked for each in own), sum(each.seconds for each in own)
+        if engine is None:
+            text = f"the code {'ran' if worked else 'failed'}, {seconds:.1f} s"
+        else:
+            text = f"{engine}: {worked} of {len(own)} imports, names and constructions worked, {seconds:.1f} s"
+        mark = page.paint("✓", "green") if worked == len(own) else page.paint("!", "yellow")
+        yield from _marked(mark, text, page)
 
 
 def _findings(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from mixprec_doctor import examine
+from mixprec_doctor.checks.tried import subjects
 from mixprec_doctor.cli.doctor import doctor
 from mixprec_doctor.probe.limits import usual_memory
 from mixprec_doctor.records.finding import Finding, Severity
-from mixprec_doctor.records.probe import Kind, Outcome
+from mixprec_doctor.records.probe import Fault, Kind, Outcome, Probe, ProbeRequest
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports import render_report
 from mixprec_doctor.verification import NoInterpreter
@@ -63,7 +64,10 @@ def test_the_document_has_every_probe_and_the_text_says_verified(victim: Victim)
     assert document["verified"] is True
     assert document["engines"][0]["usable"] is True
     assert (document["probes"][0]["asked"], document["probes"][0]["outcome"]) == ("import vllm", "worked")
-    assert "(verified, " in render_report(report, "text").splitlines()[-1]
+    text = render_report(report, "text")
+    assert "(verified, " in text.splitlines()[-1]
+    count = len(report.probes)
+    assert f"✓ vllm: {count} of {count} imports, names and constructions worked" in text
     static = json.loads(render_report(examine(python=victim.python, machine=LAPTOP), "json"))
     assert (static["verified"], static["probes"]) == (False, None)
 
@@ -222,3 +226,17 @@ def test_memory_is_bounded_by_the_machine_and_by_its_control_group(tmp_path: Pat
     (tmp_path / "memory.max").write_text("1024\n")
     assert usual_memory(proc=tmp_path, groups=tmp_path) == 921
     assert usual_memory(proc=tmp_path / "none", groups=tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("name, path, subject", [
+    ("_C", "/env/lib/python3.11/site-packages/vllm/_C.abi3.so", "vllm._C"),
+    ("_fast", "/usr/lib/python3/dist-packages/a/b/_fast.cpython-311-x86_64-linux-gnu.so", "a.b._fast"),
+    ("a.b", "/env/lib/python3.11/site-packages/a/b.py", "a.b"),
+    ("_C", None, "_C"),
+])  # fmt: skip
+def test_a_compiled_module_that_does_not_load_is_named_in_full(name: str, path: str | None, subject: str) -> None:
+    fault = Fault(
+        type="RuntimeError", message="on top", cause=Fault(type="ImportError", message="m", about=name, path=path)
+    )
+    request = ProbeRequest(kind=Kind.IMPORT, engine="vllm", module="vllm.anything")
+    assert subjects(Probe(request=request, outcome=Outcome.RAISED, fault=fault)) == (subject,)
