@@ -6,29 +6,31 @@ __all__ = ["examine"]
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mixprec_doctor.checks import Patient, run_checks, select_checks
-from mixprec_doctor.checks.check import Lend
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.machine import read_machine
 from mixprec_doctor.records.codeanswer import answer_about
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity
-from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe, ProbeRequest
 from mixprec_doctor.records.release import Release
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.remedies import check_remedies
-from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import LAYOUTS, find_layout
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode import read_code
+
+if TYPE_CHECKING:
+    from mixprec_doctor.inquiry import Inquiry
 
 
 def examine(
@@ -71,6 +73,7 @@ def examine(
     engines = tuple(each for each in find_engines(environment) if engine in (None, each.engine))
     roles = _resolve(environment, engines)
     here = machine or read_machine()
+    inquiry = partial(_inquiry, [], environment, told)
     patient = Patient(
         environment=environment,
         machine=here,
@@ -78,7 +81,8 @@ def examine(
         roles=roles,
         wanted=engine,
         import_folders=_import_folders(),
-        lend=None if offline else _lend(environment, told),
+        lend=None if offline else lambda *asked: inquiry().lend(*asked),
+        changes=None if offline else lambda *asked: inquiry().changes(*asked),
         code=read_code(code, environment, here) if code is not None else None,
     )
     if verify:
@@ -119,26 +123,15 @@ def _verify(
     )
 
 
-def _lend(environment: Environment, told: Callable[[int, int, Release], None] | None) -> Lend:
-    """Asks the index, which is only opened when a check really has a question."""
+def _inquiry(
+    made: list[Inquiry], environment: Environment, told: Callable[[int, int, Release], None] | None
+) -> Inquiry:
+    """The one inquiry of an examination, made at the first question: it brings all that speaks to a server."""
+    if not made:
+        from mixprec_doctor.inquiry import Inquiry
 
-    def lend(
-        names: Sequence[Borrowed], distribution: str, installed: str | None, beside: Sequence[tuple[str, str]]
-    ) -> Lenders | None:
-        from mixprec_doctor.index.releases import usual_index
-        from mixprec_doctor.resolving.lending import find_lenders
-
-        return find_lenders(
-            names,
-            distribution=distribution,
-            installed=installed,
-            beside=beside,
-            index=usual_index(),
-            python=environment.interpreter.version,
-            told=told,
-        )
-
-    return lend
+        made.append(Inquiry(environment, told=told))
+    return made[0]
 
 
 def _import_folders() -> tuple[str, ...]:

@@ -28,9 +28,10 @@ LAYERS = (
     ("source",),
     ("index",),
     ("resolving",),
+    ("rehearsal",),
     ("tracebacks", "usercode"),
     ("checks",),
-    ("api", "construction", "diagnosis", "examination", "matrix", "remedies", "specimens", "verification"),
+    ("api", "construction", "diagnosis", "examination", "inquiry", "matrix", "remedies", "specimens", "verification"),
     ("reports",),
     ("cli", "__main__"),
 )

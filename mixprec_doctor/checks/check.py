@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Check", "Lend", "Patient"]
+__all__ = ["Changes", "Check", "Lend", "Patient"]
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from mixprec_doctor.records.defaultchange import DefaultChange
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
@@ -24,6 +25,9 @@ from mixprec_doctor.usercode.code import UserCode
 # Names, the distribution that lends them, its installed version, and what is installed beside it.
 Lend = Callable[[Sequence[Borrowed], str, "str | None", Sequence[tuple[str, str]]], "Lenders | None"]
 
+# A module, a class in it, the defaults of some parameters, the distribution and its installed version.
+Changes = Callable[[str, str, Mapping[str, str], str, str], tuple[DefaultChange, ...]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
@@ -38,6 +42,7 @@ class Patient:
     code: UserCode | None = None  # the lines that the user asked about
     probes: tuple[Probe, ...] = ()  # what was really tried; empty where nothing was
     lend: Lend | None = None  # asks the index which releases have some names; None: no index is asked
+    changes: Changes | None = None  # asks the index which defaults of a class changed; None: no index is asked
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what several checks work out once
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_remedies"]
+__all__ = ["check_remedies", "fitting_tags", "hurried_settings"]
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -41,13 +41,13 @@ def check_remedies(
     if offline:
         return _unchecked(findings, installs, "offline was asked for")
     try:
-        settings = _settings(environment)
+        settings = hurried_settings(environment)
     except UnreadableSettings as fault:
         return _unchecked(findings, installs, str(fault).splitlines()[0])
     if not settings.indexes and not settings.find_links:
         return _unchecked(findings, installs, "pip is set up to use no index")
     places = _Places(settings)
-    tags, python = _fitting(environment)
+    tags, python = fitting_tags(environment)
 
     def ask(question: Question) -> Availability:
         return availability(places.index(question), question.requirement, tags=tags, python=python)
@@ -77,13 +77,13 @@ class _Places:
         return self._indexes[key]
 
 
-def _settings(environment: Environment) -> IndexSettings:
+def hurried_settings(environment: Environment) -> IndexSettings:
     """Those of pip, for the interpreter that it would be run by, and with little patience."""
     settings = read_settings(prefix=environment.prefix) if environment.prefix else read_settings()
     return replace(settings, timeout=min(settings.timeout, _PATIENCE), retries=0)
 
 
-def _fitting(environment: Environment) -> tuple[tuple[Tag, ...] | None, str | None]:
+def fitting_tags(environment: Environment) -> tuple[tuple[Tag, ...] | None, str | None]:
     """Tags and version of the examined interpreter; None for what is not known of it."""
     interpreter = environment.interpreter
     version = interpreter.version

@@ -1,0 +1,98 @@
+"""Defaults: which parameters of a class had another default in earlier releases, read from the releases themselves."""
+
+from __future__ import annotations
+
+__all__ = ["changed_defaults"]
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLong
+from functools import partial
+
+from packaging.version import InvalidVersion, Version
+
+from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.index.releases import Index
+from mixprec_doctor.records.defaultchange import DefaultChange
+from mixprec_doctor.records.release import Release
+from mixprec_doctor.resolving.releases import reading_code
+from mixprec_doctor.source.constructors import parameters_of
+from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.source.tree import module_files
+
+_THREADS = 8  # mostly waiting for a server
+_BACK = 16  # releases looked back to
+_PATIENCE = 15.0  # seconds
+
+
+def changed_defaults(
+    module: str, name: str, now: Mapping[str, str], *, distribution: str, installed: str, index: Index
+) -> tuple[DefaultChange, ...]:
+    """Parameters of ``now`` (name to default) that had another default before, each with its latest change.
+
+    Earlier releases are asked for the same class in the same module, the nearest first, until one does not have it.
+    """
+    try:
+        here = Version(installed)
+        releases = [each for each in index.find(f"{distribution}<{here.public}") if each.fits]
+    except (MixprecError, InvalidVersion):
+        return ()
+    asked = releases[::-1][:_BACK]
+    deadline = time.monotonic() + _PATIENCE
+    pool = ThreadPoolExecutor(_THREADS)
+    history: list[tuple[str, Mapping[str, str] | None]] = []
+    try:
+        for release, future in [(each, pool.submit(partial(_read, each, module, name, index))) for each in asked]:
+            history.append((release.version, future.result(timeout=max(0.0, deadline - time.monotonic()))))
+    except (TookTooLong, MixprecError, OSError):
+        pass  # what was read until then tells of the nearest releases
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return tuple(_changes(now, installed, history))
+
+
+def _changes(
+    now: Mapping[str, str], installed: str, history: Sequence[tuple[str, Mapping[str, str] | None]]
+) -> list[DefaultChange]:
+    """The latest change of each default; ``history`` goes from the nearest release to the oldest."""
+    found: dict[str, DefaultChange] = {}
+    since = installed
+    for version, defaults in history:
+        if defaults is None:
+            break
+        for parameter, value in now.items():
+            before = defaults.get(parameter)
+            if before is not None and before != value and parameter not in found:
+                found[parameter] = DefaultChange(
+                    parameter=parameter, before=before, now=value, last=version, since=since
+                )  # fmt: skip
+        since = version
+    return list(found.values())
+
+
+def _read(release: Release, module: str, name: str, index: Index) -> Mapping[str, str] | None:
+    """The defaults of a class in a release; None when it is not there, or not in that place."""
+    asked = hashlib.sha256(f"{module} {name}".encode()).hexdigest()
+    key = f"{release.file.key} {reading_code()} defaults {asked}"
+    if (kept := index.store.answer(key)) is not None:
+        answer: dict[str, str] | None = json.loads(kept)
+        return answer
+    with index.open(release) as wheel:
+        found = _defaults(Sources(wheel.tree), module, name)
+    index.store.keep_answer(key, json.dumps(found))
+    return found
+
+
+def _defaults(sources: Sources, module: str, name: str) -> dict[str, str] | None:
+    tree = sources.tree(module.partition(".")[0])
+    if tree is None or not any(tree.has(path) for path in module_files(module)):
+        return None
+    exports = Exports(sources)
+    found = exports.look_up(module, name)
+    if not isinstance(found, Found):
+        return None
+    return {each.name: each.default for each in parameters_of(found, exports) if each.default is not None}
