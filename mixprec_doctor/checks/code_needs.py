@@ -19,7 +19,7 @@ from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode import UserCode
 from mixprec_doctor.usercode.code import MAIN
 
-_MISSES = (StopKind.ABSENT, StopKind.NO_MODULE, StopKind.NO_NAME)
+_MISSES = (StopKind.ABSENT, StopKind.NO_MODULE, StopKind.NO_NAME, StopKind.LIBRARY)
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
@@ -69,7 +69,12 @@ def _of_stop(stop: Stop, code: UserCode, patient: Patient) -> Finding:
         severity=Severity.ERROR,
         engine=package if patient.engine(package) else None,
         summary=f"importing this ends in {stop.exception}: {stop.text}",
-        cause=f"{stop.asker} asks for {stop.wanted}, which the installed {stop.wanted.partition('.')[0]} does not have",
+        cause=f"{stop.asker} asks for {stop.wanted}, which "
+        + (
+            "is there and cannot be loaded"
+            if stop.kind is StopKind.LIBRARY
+            else f"the installed {stop.wanted.partition('.')[0]} does not have"
+        ),
         evidence=tuple(
             f"{step.path or step.module}, line {step.line}: {step.statement}" for step in stop.trail if step.line
         ),

@@ -59,5 +59,5 @@ CHECK = Check(
     cure="Install the distribution again, without pip's cache.",
     find=_find,
     about_code=True,
-    explains=("MP203", "MP210", "MP211", "MP212"),
+    explains=("MP203", "MP204", "MP210", "MP211", "MP212"),
 )

@@ -7,7 +7,9 @@ __all__ = ["group"]
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from mixprec_doctor.records.finding import Finding
+from mixprec_doctor.records.finding import Finding, Severity
+
+_GRAVITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
 def group(
@@ -17,7 +19,7 @@ def group(
 
     ``explains`` gives, by code, the codes that follow from a finding where the two share a subject: the same import
     name, or one below the other; for the codes in ``exact`` only the same. Of several that explain a finding the
-    first is taken; a circle is cut where it would close.
+    first is taken; a circle is cut where it would close. A lesser finding never explains a graver one.
     """
     causes: dict[int, int] = {}
     for index, finding in enumerate(findings):
@@ -45,6 +47,8 @@ def _above(index: int, causes: Mapping[int, int]) -> list[int]:
 
 
 def _explains(root: Finding, finding: Finding, explains: Mapping[str, Sequence[str]], exact: Collection[str]) -> bool:
+    if _GRAVITY.index(root.severity) > _GRAVITY.index(finding.severity):
+        return False
     if finding.code in exact and not set(root.subjects) & set(finding.subjects):
         return False
     return finding.code in explains.get(root.code, ()) and any(

@@ -93,5 +93,5 @@ CHECK = Check(
     cure="A newer operating system or container image, a newer libstdc++ (conda: libstdcxx-ng), or another release.",
     find=_find,
     about_code=True,
-    explains=("MP203", "MP210", "MP211", "MP212"),
+    explains=("MP203", "MP204", "MP210", "MP211", "MP212"),
 )

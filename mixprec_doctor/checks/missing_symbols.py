@@ -147,5 +147,5 @@ CHECK = Check(
     cure="The release of the package that was made for the installed torch, or the torch that its metadata pins.",
     find=_find,
     about_code=True,
-    explains=("MP203", "MP210", "MP211", "MP212"),
+    explains=("MP203", "MP204", "MP210", "MP211", "MP212"),
 )

@@ -149,5 +149,5 @@ CHECK = Check(
     cure="The build that fits the installed torch, or the system package with the library.",
     find=_find,
     about_code=True,
-    explains=("MP203", "MP210", "MP211", "MP212"),
+    explains=("MP203", "MP204", "MP210", "MP211", "MP212"),
 )

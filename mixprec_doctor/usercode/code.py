@@ -22,6 +22,7 @@ from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule, UnparsableModule, parse_module
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.facts import machine_facts
+from mixprec_doctor.usercode.libraries import unloadable_in
 
 MAIN = "__main__"
 
@@ -129,7 +130,7 @@ def read_code(asked: str, environment: Environment, machine: Machine) -> UserCod
         line = f"line {fault.lineno}: {fault.msg}" if isinstance(fault, SyntaxError) else str(fault)
         raise UnreadableCode(place, line) from None
     sources.adopt(parsed)
-    rehearsal = Rehearsal(Exports(sources), environment)
+    rehearsal = Rehearsal(Exports(sources), environment, unloadable=unloadable_in(environment))
     stop = rehearsal.run(parsed)
     exports = Exports(sources)  # a new one: what was looked up before did not know which imports fail
     for each in rehearsal.swallowed:

@@ -8,6 +8,7 @@ from mixprec_doctor.rehearsal import Rehearsal, Stop
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import parse_module
 from mixprec_doctor.usercode.code import MAIN, UserCode
+from mixprec_doctor.usercode.libraries import unloadable_in
 
 _MOST = 6  # modules tried
 
@@ -21,7 +22,9 @@ def first_import_that_helps(code: UserCode, stop: Stop) -> str | None:
     for module in reversed(way[-_MOST:]):
         source = b"import " + module.encode() + b"\n" + code.parsed.source
         parsed = parse_module(MAIN, source, is_package=False, whole=True)
-        again = Rehearsal(Exports(code.exports.sources), code.environment).run(parsed)
+        again = Rehearsal(
+            Exports(code.exports.sources), code.environment, unloadable=unloadable_in(code.environment)
+        ).run(parsed)
         if again is None:
             return module
     return None

@@ -6,8 +6,8 @@ from mixprec_doctor.checks.grouping import group
 from mixprec_doctor.records.finding import Finding, Severity
 
 
-def finding(code: str, *subjects: str) -> Finding:
-    return Finding(code=code, severity=Severity.ERROR, summary=code, subjects=subjects)
+def finding(code: str, *subjects: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(code=code, severity=severity, summary=code, subjects=subjects)
 
 
 def codes(findings: tuple[Finding, ...]) -> list[tuple[str, str | None]]:
@@ -35,3 +35,8 @@ def test_every_finding_is_kept_once_in_a_chain_of_causes() -> None:
     found = group([finding("MP3", "a"), finding("MP2", "a"), finding("MP1", "a")], explains)
     assert sorted(code for code, _ in codes(found)) == ["MP1", "MP2", "MP3"]
     assert codes(found)[0] == ("MP1", None)
+
+
+def test_a_lesser_finding_never_hides_a_graver_one_beneath_it() -> None:
+    found = group([finding("MP1", "a", severity=Severity.INFO), finding("MP2", "a")], {"MP1": ("MP2",)})
+    assert codes(found) == [("MP1", None), ("MP2", None)]
