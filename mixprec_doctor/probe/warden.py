@@ -16,6 +16,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,10 +285,13 @@ def main() -> None:
     """Read what to do as one line of standard input, do it, say how it ended."""
     spec = json.loads(_read_line())
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    end: dict[str, object]
     try:
         end = Watch(spec).run()
     except OSError as fault:
         end = {"fault": str(fault)}
+    if end.get("reason") == "cancelled":
+        shutil.rmtree(os.path.dirname(spec["answers"]), ignore_errors=True)  # noqa: PTH120  nobody else may be left to do it
     say({"end": end})
 
 

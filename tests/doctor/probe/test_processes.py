@@ -81,8 +81,14 @@ probe([ProbeRequest(kind=Kind.CODE, text=text)], python=sys.argv[1], limits=Limi
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_an_interrupted_or_killed_caller(
-    victim: Victim, number: signal.Signals, tmp_path: Path, living: Callable[[], list[str]]
+    victim: Victim,
+    number: signal.Signals,
+    tmp_path: Path,
+    living: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     started = tmp_path / "started"
     caller = subprocess.Popen(
         [sys.executable, "-c", _START, victim.python, _DAEMON + _WORKERS, str(started)],
@@ -94,6 +100,7 @@ def test_nothing_outlives_an_interrupted_or_killed_caller(
     os.kill(caller.pid, number)
     caller.communicate(timeout=60)
     assert _soon(lambda: living() == [])
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_control_c_ends_the_command_with_130(victim: Victim, tmp_path: Path, living: Callable[[], list[str]]) -> None:
