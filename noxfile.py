@@ -7,10 +7,11 @@ import nox
 
 from noxfiles.bench import bench
 from noxfiles.demo import demo
+from noxfiles.doctor import doctor
 from noxfiles.engines import engine, inspect
 from noxfiles.quality import lint, network, typecheck, unit
 
-__all__ = ["bench", "demo", "engine", "inspect", "lint", "network", "typecheck", "unit"]
+__all__ = ["bench", "demo", "doctor", "engine", "inspect", "lint", "network", "typecheck", "unit"]
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typecheck", "unit"]

