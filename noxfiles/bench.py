@@ -6,7 +6,7 @@ __all__ = ["bench"]
 
 import nox
 
-from noxfiles.cells import CELLS
+from noxfiles.cells import cells_of
 from noxfiles.environments import cell_folder
 
 
@@ -15,7 +15,7 @@ def bench(session: nox.Session) -> None:
     """Seconds and memory of mixprec's commands, as ratios against griffe in the same run; asserts nothing."""
     session.install("griffe>=2,<3", "-e", ".")
     pythons: list[str] = []
-    for cell in CELLS:
+    for cell in cells_of("inspect"):
         python = cell_folder(cell) / "bin" / "python"
         if python.exists():
             pythons += ["--python", str(python)]
