@@ -15,6 +15,7 @@ from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.source.exports import Unbound
 from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode import UserCode
+from mixprec_doctor.usercode.attributes import taken_attributes
 from mixprec_doctor.usercode.code import MAIN
 from mixprec_doctor.usercode.moved import homes_of_module, homes_of_name, names_like
 
@@ -35,6 +36,10 @@ def _find(patient: Patient) -> Iterator[Finding]:
             origin = code.exports.look_up(module, name) if name != "*" else None
             if isinstance(origin, Unbound):
                 yield _no_name(code, statement, module, name, origin.fault, patient)
+    for taken in taken_attributes(code.parsed.tree, code.exports.sources):
+        origin = code.exports.look_up(taken.module, taken.name)
+        if isinstance(origin, Unbound) and not taken.name.startswith("__"):
+            yield _no_name(code, taken.node, taken.module, taken.name, origin.fault, patient)
 
 
 def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[str, ...], patient: Patient) -> Finding:
@@ -67,7 +72,9 @@ def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[st
     )
 
 
-def _no_name(code: UserCode, statement: ast.stmt, module: str, name: str, fault: str, patient: Patient) -> Finding:
+def _no_name(
+    code: UserCode, statement: ast.stmt | ast.expr, module: str, name: str, fault: str, patient: Patient
+) -> Finding:
     package = module.partition(".")[0]
     homes = homes_of_name(name, module, code.exports)
     alike = names_like(name, module, code.exports)
@@ -105,7 +112,7 @@ def _other_release(
     package: str,
     module: str,
     names: Sequence[str | None],
-    statement: ast.stmt,
+    statement: ast.stmt | ast.expr,
     patient: Patient,
     imports: tuple[str, ...] = (),
 ) -> Remedy:
@@ -125,7 +132,7 @@ def _other_release(
     return Remedy(text=f"{nowhere}: use what took its place, or another release: {found}", commands=(*imports, install))
 
 
-def _line(code: UserCode, statement: ast.stmt) -> str:
+def _line(code: UserCode, statement: ast.stmt | ast.expr) -> str:
     return f"{code.place}, line {statement.lineno}: {code.line(statement)}"
 
 
@@ -144,10 +151,11 @@ CHECK = Check(
     title="An import that this release does not answer",
     promise="The code that was asked about imports a module or name that the installed release does not have.",
     explanation=(
-        "Only with `--code`. Every import of the code that no `try` guards is followed through the source of the "
-        "installed package: the module, then the name in it, through re-exports and lazy tables. What is missing is "
-        "looked for in the rest of the package: a module of the same last name, a definition of the same name, a name "
-        "spelt nearly so; and what is nowhere in it, in the releases on the index."
+        "Only with `--code`. Every import of the code that no `try` guards, and every name that it takes from an "
+        "imported module as `module.name`, is followed through the source of the installed package: the module, then "
+        "the name in it, through re-exports and lazy tables. What is missing is looked for in the rest of the "
+        "package: a module of the same last name, a definition of the same name, a name spelt nearly so; and what is "
+        "nowhere in it, in the releases on the index."
     ),
     example=(
         "`from sglang.srt.hf_transformers_utils import get_tokenizer` with SGLang 0.5.3, which has that module in "

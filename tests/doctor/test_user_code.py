@@ -83,10 +83,45 @@ def test_a_misspelt_name_is_named_as_it_is_spelt(sglang: FakeEnvironment) -> Non
     assert found.remedy.commands == ("from sglang.srt.layers.quantization.fp8 import Fp8LinearMethod",)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sglang.srt.utils.tokenizers as t\nt.get_tokenizers('x')",
+        "import sglang.help\nsglang.help.LazyImports",
+        "from sglang.srt.utils import tokenizers\ntokenizers.get_tokenizers",
+    ],
+)
+def test_an_attribute_that_a_module_does_not_have_is_named(sglang: FakeEnvironment, code: str) -> None:
+    found = [each for each in findings(sglang, code) if each.code == "MP203"]
+    assert len(found) == 1
+    assert "has no " in found[0].summary
+    assert found[0].remedy is not None
+    assert found[0].remedy.commands[0] in (
+        "from sglang.srt.utils.tokenizers import get_tokenizer",
+        "from sglang.help import LazyImport",
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sglang.lazy\nsglang.lazy.Engine",
+        "import sglang.help\ntry:\n    sglang.help.Gone\nexcept AttributeError:\n    pass",
+        "import sglang.help as h\nh.new = 1\nclass h:\n    Gone = 1\nh.Gone",
+        "import sglang\nsglang.srt.layers",
+        "import sglang\nprint(sglang.__version__, sglang.__file__)",
+    ],
+)
+def test_an_attribute_that_may_well_be_there_is_none(sglang: FakeEnvironment, code: str) -> None:
+    assert [each.code for each in findings(sglang, code) if each.code == "MP203"] == []
+
+
 def test_what_is_nowhere_in_this_release_is_looked_for_in_others(sglang: FakeEnvironment) -> None:
     asked: list[tuple[list[str], str, str | None]] = []
 
-    def lend(names: Sequence[Borrowed], distribution: str, installed: str | None, beside: object) -> Lenders:
+    def lend(
+        names: Sequence[Borrowed], distribution: str, installed: str | None, beside: object, avoid: object = None
+    ) -> Lenders:
         asked.append(([each.wanted for each in names], distribution, installed))
         return Lenders(distribution="sglang", read=("0.4.0", "0.5.0", "0.5.3"), having=("0.4.0",), fitting=("0.4.0",))
 
