@@ -16,7 +16,7 @@ from mixprec_doctor.records.release import Release
 from mixprec_doctor.remedies.checking import fitting_tags, hurried_settings
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.defaults import changed_defaults
-from mixprec_doctor.resolving.lending import find_lenders
+from mixprec_doctor.resolving.lending import Avoid, find_lenders
 
 Told = Callable[[int, int, Release], None]
 
@@ -29,7 +29,12 @@ class Inquiry:
         self._told = told
 
     def lend(
-        self, names: Sequence[Borrowed], distribution: str, installed: str | None, beside: Sequence[tuple[str, str]]
+        self,
+        names: Sequence[Borrowed],
+        distribution: str,
+        installed: str | None,
+        beside: Sequence[tuple[str, str]],
+        avoid: Avoid | None = None,
     ) -> Lenders | None:
         """Which releases of a distribution have some names; None when the index gives none."""
         if self._index is None:
@@ -41,6 +46,7 @@ class Inquiry:
             installed=installed,
             beside=beside,
             index=self._index,
+            avoid=avoid,
             tags=tags,
             python=python,
             told=self._told,

@@ -18,12 +18,13 @@ from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.resolving.borrowing import Borrowed
+from mixprec_doctor.resolving.lending import Avoid
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.code import UserCode
 
-# Names, the distribution that lends them, its installed version, and what is installed beside it.
-Lend = Callable[[Sequence[Borrowed], str, "str | None", Sequence[tuple[str, str]]], "Lenders | None"]
+# Names, the distribution that lends them, its installed version, what is installed beside it, and what to avoid.
+Lend = Callable[[Sequence[Borrowed], str, "str | None", Sequence[tuple[str, str]], "Avoid | None"], "Lenders | None"]
 
 # A module, a class in it, the defaults of some parameters, the distribution and its installed version.
 Changes = Callable[[str, str, Mapping[str, str], str, str], tuple[DefaultChange, ...]]

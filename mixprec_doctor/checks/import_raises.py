@@ -7,14 +7,20 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.lending import lender_remedy
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
-from mixprec_doctor.rehearsal import Stop, StopKind
+from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
+from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names
+from mixprec_doctor.resolving.lending import Avoid
+from mixprec_doctor.resolving.registrations import config_names
+from mixprec_doctor.usercode import UserCode
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
-    stop = patient.code.stop if patient.code is not None else None
-    if stop is None or stop.root.kind is not StopKind.RAISED:
+    code = patient.code
+    stop = code.stop if code is not None else None
+    if code is None or stop is None or stop.root.kind is not StopKind.RAISED:
         return
     root = stop.root
     package = root.asker.partition(".")[0]
@@ -27,18 +33,41 @@ def _find(patient: Patient) -> Iterator[Finding]:
         evidence=tuple(
             f"{step.path or step.module}, line {step.line}: {step.statement}" for step in root.trail if step.line
         ),
-        remedy=_remedy(root, patient),
+        remedy=_remedy(root, patient, code),
         subjects=(root.asker,),
     )
 
 
-def _remedy(stop: Stop, patient: Patient) -> Remedy | None:
-    if stop.requirement is None:
+def _remedy(stop: Stop, patient: Patient, code: UserCode) -> Remedy:
+    package = stop.asker.partition(".")[0]
+    if stop.requirement is not None:
+        return Remedy(
+            text=f"install what {package} demands of it",
+            commands=(f"{installer(patient.environment)} install '{stop.requirement}'",),
+        )
+    if stop.registered is None:
         return Remedy(text="see the condition around that line: it says what the module wants")
-    return Remedy(
-        text=f"install what {stop.asker.partition('.')[0]} demands of it",
-        commands=(f"{installer(patient.environment)} install '{stop.requirement}'",),
-    )
+    borrowed = _borrowed(stop, code)
+    if not borrowed:
+        return Remedy(
+            text=f"the installed transformers brings {stop.registered} itself: take a release of {package} made for "
+            f"it, or the release of transformers that {package} was made for"
+        )
+    avoid = Avoid(package=stop.asker.rpartition(".")[0], taken=config_names(code.exports.sources))
+    return lender_remedy(borrowed, package, patient, avoid=avoid)
+
+
+def _borrowed(stop: Stop, code: UserCode) -> tuple[Borrowed, ...]:
+    """What another engine takes from the one that fails, in the module whose import begins it."""
+    package = stop.asker.partition(".")[0]
+    for step in stop.trail:
+        top = step.module.partition(".")[0]
+        if top in SERVERS and top != package:
+            last = step.module
+            names = borrowed_names(code.exports, top, package, among=(last,))
+            if names:
+                return names
+    return ()
 
 
 CHECK = Check(

@@ -15,11 +15,12 @@ from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Remedy
 from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.resolving.borrowing import Borrowed
+from mixprec_doctor.resolving.lending import Avoid
 
 
-def lender_remedy(names: Iterable[Borrowed], lender: str, patient: Patient) -> Remedy:
+def lender_remedy(names: Iterable[Borrowed], lender: str, patient: Patient, *, avoid: Avoid | None = None) -> Remedy:
     """The releases of the lender that have all the names, and the command for the best one."""
-    found = lenders_of(names, lender, patient)
+    found = lenders_of(names, lender, patient, avoid)
     borrower = next(iter(names)).asker.partition(".")[0]
     if found is None:
         return Remedy(
@@ -35,7 +36,7 @@ def lender_remedy(names: Iterable[Borrowed], lender: str, patient: Patient) -> R
     )
 
 
-def lenders_of(names: Iterable[Borrowed], lender: str, patient: Patient) -> Lenders | None:
+def lenders_of(names: Iterable[Borrowed], lender: str, patient: Patient, avoid: Avoid | None = None) -> Lenders | None:
     """What the releases on the index have of the names; None without an index."""
     if patient.lend is None:
         return None
@@ -43,9 +44,9 @@ def lenders_of(names: Iterable[Borrowed], lender: str, patient: Patient) -> Lend
     owner = next(iter(patient.environment.owners(lender)), None)
     borrower = wanted[0].asker.partition(".")[0]
     beside = beside_of(borrower, patient)
-    found = patient.lend(wanted, owner.name if owner else lender, owner.version if owner else None, beside)
+    found = patient.lend(wanted, owner.name if owner else lender, owner.version if owner else None, beside, avoid)
     if (found is None or not found.having) and owner is not None and owner.key != canonicalize_name(lender):
-        return patient.lend(wanted, lender, owner.version, beside) or found
+        return patient.lend(wanted, lender, owner.version, beside, avoid) or found
     return found
 
 

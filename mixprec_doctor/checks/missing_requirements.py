@@ -30,7 +30,7 @@ def _needed(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Findi
     return Finding(
         code="MP107",
         # Of code that was asked about MP204 says what it really lacks.
-        severity=Severity.WARNING if patient.code is not None else Severity.ERROR,
+        severity=_severity(patient),
         engine=engine.engine,
         summary=f"{engine.distribution} requires {names_of(pins)}: not installed, and {what} imports it",
         cause="left out by --no-deps or removed later; the import stops at the first one",
@@ -53,6 +53,13 @@ def _spare(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Findin
         evidence=tuple(map(str, pins)),
         subjects=(engine.engine,),
     )
+
+
+def _severity(patient: Patient) -> Severity:
+    """Of code that was asked about MP204 says what it lacks; where its imports run through, something takes the fault."""
+    if patient.code is None:
+        return Severity.ERROR
+    return Severity.WARNING if patient.code.stop is not None else Severity.INFO
 
 
 CHECK = Check(

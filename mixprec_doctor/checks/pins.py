@@ -61,6 +61,13 @@ class Pin:
         """Whether an import certainly fails for it."""
         return bool(self.gone) or (self.installed is None and self.reached is not None)
 
+    @property
+    def is_far(self) -> bool:
+        """Whether an exact pin and what is installed differ in their major version."""
+        exact = [each.version for each in self.requirement.specifier if each.operator == "=="]
+        installed = self.installed.version if self.installed is not None else None
+        return bool(exact and installed) and exact[0].partition(".")[0] != (installed or "").partition(".")[0]
+
     def __str__(self) -> str:
         wanted = plain(self.requirement)
         where = f" ({self.reached})" if self.reached else ""

@@ -40,6 +40,14 @@ def _breaking(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Fin
 
 
 def _harmless(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
+    """Nothing that is imported is gone, which proves little where a whole major version lies between the two."""
+    pins = sorted(pins, key=lambda pin: not (pin.is_far and _is_imported(pin, patient)))
+    far = [pin for pin in pins if pin.is_far and _is_imported(pin, patient)]
+    text = "nothing has to be done for the imports"
+    if far:
+        text = (
+            f"if it fails all the same, look at {names_of(far)} first: another major version than the release asks for"
+        )
     return Finding(
         code="MP108",
         severity=Severity.INFO,
@@ -48,11 +56,18 @@ def _harmless(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Fin
             f"{names_of(pins)}: outside the pins of {engine.distribution} {engine.version}; "
             f"all that {engine.engine} imports from them is there"
         ),
-        cause="something installed later moved them; for importing that is harmless, for serving nobody has tested it",
+        cause="something installed later moved them; each name that is imported is there, nobody has tested the rest",
         evidence=tuple(map(str, pins)),
-        remedy=_remedy(pins, patient, text="nothing to do for importing; the set that the release was tested with is"),
+        remedy=_remedy(pins, patient, text=f"{text}; the set that the release was made for is"),
         subjects=(engine.engine,),
     )
+
+
+def _is_imported(pin: Pin, patient: Patient) -> bool:
+    """Whether an import names the package, be it under a condition or in what the code imports further in."""
+    packages = pin.installed.packages if pin.installed is not None else ()
+    mentioned = patient.code.rehearsal.mentioned if patient.code is not None else set()
+    return pin.reached is not None or bool({each.partition(".")[0] for each in mentioned} & set(packages))
 
 
 def _remedy(pins: list[Pin], patient: Patient, *, text: str) -> Remedy:

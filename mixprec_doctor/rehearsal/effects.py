@@ -6,22 +6,19 @@ versions that transformers demands of its own requirements when it is imported.
 
 from __future__ import annotations
 
-__all__ = ["Effect", "config_names", "registered_twice", "version_demanded"]
+__all__ = ["Effect", "registered_twice", "version_demanded"]
 
 import ast
-import re
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
 from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.resolving.registrations import config_names, registered_name
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule, dotted
 from mixprec_doctor.source.sources import Sources
-
-_MAPPINGS = ("transformers.models.auto.auto_mappings", "transformers.models.auto.configuration_auto")
-_PAIR = re.compile(rb"""^\s*\(\s*["']([\w.-]+)["'],\s*["'](\w+Config)["']\s*\)""", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +28,19 @@ class Effect:
     exception: str
     text: str
     requirement: str | None = None
+    registered: str | None = None  # the model type that is registered twice
 
 
 def registered_twice(call: ast.Call, sources: Sources) -> Effect | None:
     """``AutoConfig.register("name", ...)`` for a name that the installed transformers has, without ``exist_ok``."""
-    if dotted(call.func) != "AutoConfig.register" or not call.args or any(word.arg for word in call.keywords):
-        return None
-    name = call.args[0]
-    if not isinstance(name, ast.Constant) or name.value not in config_names(sources):
+    name = registered_name(call)
+    if name is None or name not in config_names(sources):
         return None
     return Effect(
         exception="ValueError",
-        text=f"'{name.value}' is already used by a Transformers config, pick another name.",
+        text=f"'{name}' is already used by a Transformers config, pick another name.",
+        registered=name,
     )
-
-
-def config_names(sources: Sources) -> frozenset[str]:
-    """The model types that the installed transformers has configurations for."""
-    texts = (sources.text(module) or b"" for module in _MAPPINGS)
-    return frozenset(found[0].decode() for text in texts for found in _PAIR.findall(text))
 
 
 def version_demanded(

@@ -1,9 +1,10 @@
 """The rehearsal itself: modules run in the order in which Python would run them, each at most once.
 
 What is followed is what the import graph follows: both engines, the package that the code itself asks for, and of
-other packages those that lack something their own metadata requires. Calls are not followed, statements other than
-imports and ``raise`` are taken to succeed, and a branch that nothing decides is left out: names that it could bind are
-then taken to be there, so that what is reported certainly happens.
+other packages those that lack something their own metadata requires. Of calls those are followed that stand alone at
+the top level and call a function of the same package. Statements other than imports and ``raise`` are taken to succeed,
+and a branch that nothing decides is left out: names that it could bind are then taken to be there, so that what is
+reported certainly happens.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from mixprec_doctor.resolving.importcalls import (
 from mixprec_doctor.resolving.importgraph import Edge, Fault, FaultKind, ImportGraph
 from mixprec_doctor.resolving.offers import Offer, Offers, listed_names
 from mixprec_doctor.resolving.providers import Providers
-from mixprec_doctor.source.exports import Exports
+from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.expressions import OPEN
 from mixprec_doctor.source.module import Branch, Guard, ParsedModule
 from mixprec_doctor.source.truth import Truth
 
@@ -44,8 +46,11 @@ _CIRCULAR = (
     "cannot import name {name!r} from partially initialized module {module!r} (most likely due to a circular import)"
 )
 
-# A running module asks for modules, one at a time, and is told how each import ended.
-Run = Generator[str, "Stop | None", "Stop | None"]
+_RETURNED = Stop(kind=StopKind.RAISED, wanted="", exception="", text="return")  # the end of a function, no fault
+_DEEPEST_CALL = 4  # functions that call one another
+
+# A running module asks for modules, or for a call, one at a time, and is told how each ended.
+Run = Generator["str | State", "Stop | None", "Stop | None"]
 Unloadable = Callable[[str], "str | None"]
 
 
@@ -86,7 +91,11 @@ class Rehearsal:
                 self._stack.pop()
                 self._end(state, answer)
                 continue
-            answer = self._enter(wanted, state)
+            if isinstance(wanted, State):
+                self._stack.append((wanted, self._called(wanted)))
+                answer = None
+            else:
+                answer = self._enter(wanted, state)
         return answer
 
     def _enter(self, wanted: str, asker: State) -> Stop | None:
@@ -116,6 +125,8 @@ class Rehearsal:
         return replace(stop, trail=(*here, *stop.trail[inner[0] :])) if inner else replace(stop, trail=here)
 
     def _end(self, state: State, stop: Stop | None) -> None:
+        if state.names is not None:
+            return  # a call: the module itself goes on
         state.is_complete = True
         if stop is not None and state.name != "__main__":
             self.entered.pop(state.name, None)
@@ -143,12 +154,15 @@ class Rehearsal:
     def _module(self, state: State) -> Run:
         parsed = state.parsed
         assert parsed is not None  # noqa: S101  only modules with source are begun
-        for node in ast.walk(parsed.tree):
-            if isinstance(node, ast.Import):
-                self.mentioned.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and (target := parsed.absolute(node)):
-                self.mentioned.add(target)
+        self._mention(parsed.tree, parsed)
         return (yield from self._body(parsed.tree.body, state, {}))
+
+    def _mention(self, node: ast.AST, parsed: ParsedModule) -> None:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Import):
+                self.mentioned.update(alias.name for alias in inner.names)
+            elif isinstance(inner, ast.ImportFrom) and (target := parsed.absolute(inner)):
+                self.mentioned.add(target)
 
     def _body(
         self, statements: Iterable[ast.stmt], state: State, literals: Literals, caught: Stop | None = None
@@ -161,17 +175,9 @@ class Rehearsal:
         return None
 
     def _statement(self, statement: ast.stmt, state: State, literals: Literals, caught: Stop | None) -> Run:
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                stop = yield from self._edges(
-                    state.graph_of(alias.name, self._graph).reach(statement, alias.name), state
-                )
-                if stop is not None:
-                    return stop
-            state.bound.update(bound_names(statement))
-        elif isinstance(statement, ast.ImportFrom):
-            return (yield from self._from(statement, state))
-        elif isinstance(statement, ast.If):
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            return (yield from self._import(statement, state))
+        if isinstance(statement, ast.If):
             return (yield from self._if(statement, state, literals, caught))
         elif isinstance(statement, ast.Try) or type(statement).__name__ == "TryStar":
             return (yield from self._try(statement, state, literals))  # type: ignore[arg-type]
@@ -183,6 +189,8 @@ class Rehearsal:
             return stop
         elif isinstance(statement, (ast.For, ast.While)):
             return (yield from self._loop(statement, state, literals, caught))
+        elif isinstance(statement, ast.Return):
+            return _RETURNED
         elif isinstance(statement, ast.Raise):
             return self._raise(statement, caught)
         elif isinstance(statement, ast.Delete):
@@ -210,12 +218,58 @@ class Rehearsal:
                     return stop
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             stop = self._effect(registered_twice(statement.value, self._exports.sources), state)
+            if stop is None and (called := self._function(statement.value, state)) is not None:
+                stop = yield called
             if stop is not None:
                 return stop
         state.bound.update(bound_names(statement))
         text = b"\n".join(parsed.lines[statement.lineno - 1 : statement.end_lineno])
         if b"globals()" in text or b"exec(" in text or b"sys.modules" in text or b"setattr(" in text:
             state.is_open = True
+        return None
+
+    def _function(self, call: ast.Call, state: State) -> State | None:
+        """The function of the same package that a call stands for, ready to run; None for any other."""
+        inside = sum(each.names is not None for each, _ in self._stack)
+        if state.name == "__main__" or not isinstance(call.func, ast.Name) or inside >= _DEEPEST_CALL:
+            return None
+        if state.names is not None and call.func.id in state.names:
+            return None
+        found = self._exports.look_up(state.name, call.func.id)
+        if not isinstance(found, Found) or not isinstance(found.node, ast.FunctionDef):
+            return None
+        home = self.entered.get(found.module)
+        if home is None or home.parsed is None or found.module.partition(".")[0] != state.name.partition(".")[0]:
+            return None
+        node = home.parsed.whole(found.node)
+        arguments = node.args
+        names = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+        return State(
+            name=home.name,
+            parsed=home.parsed,
+            graph=home.graph,
+            position=node,
+            bound=set(home.bound),
+            names=dict.fromkeys(names, OPEN),
+        )
+
+    def _called(self, state: State) -> Run:
+        node = state.position
+        assert isinstance(node, ast.FunctionDef) and state.parsed is not None  # noqa: S101  as made
+        self._mention(node, state.parsed)
+        stop = yield from self._body(node.body, state, {})
+        return None if stop is _RETURNED else stop
+
+    def _import(self, statement: ast.Import | ast.ImportFrom, state: State) -> Run:
+        if isinstance(statement, ast.ImportFrom):
+            return (yield from self._from(statement, state))
+        for alias in statement.names:
+            graph = state.graph_of(alias.name, self._graph)
+            stop = yield from self._edges(graph.reach(statement, alias.name), state)
+            if stop is not None:
+                return stop
+        state.bound.update(bound_names(statement))
         return None
 
     def _from(self, statement: ast.ImportFrom, state: State) -> Run:
@@ -282,7 +336,11 @@ class Rehearsal:
         parsed = state.parsed
         assert parsed is not None  # noqa: S101  it runs
         guard = Guard(branch=Branch.IF, line=statement.lineno, test=statement.test)
-        runs = self._exports.conditions.judge(guard, parsed)
+        runs = (
+            self._exports.conditions.judge(guard, parsed)
+            if state.names is None
+            else self._exports.conditions.truth(statement.test, parsed, state.names)
+        )
         if isinstance(statement.test, ast.Compare) and getattr(statement.test.left, "id", "") == "__name__":
             runs = Truth.of(state.name == "__main__")
         if runs is Truth.UNKNOWN:
@@ -298,7 +356,7 @@ class Rehearsal:
     def _try(self, statement: ast.Try, state: State, literals: Literals) -> Run:
         stop = yield from self._body(statement.body, state, literals)
         handler = None
-        if stop is not None:
+        if stop is not None and stop is not _RETURNED:
             handler = next((each for each in statement.handlers if takes(caught_names(each.type), stop)), None)
         if stop is None:
             stop = yield from self._body(statement.orelse, state, literals)
@@ -344,7 +402,7 @@ class Rehearsal:
         if effect is None:
             return None
         stop = self._stop(StopKind.RAISED, state.name, effect.exception, effect.text)
-        return replace(stop, requirement=effect.requirement)
+        return replace(stop, requirement=effect.requirement, registered=effect.registered)
 
     def _raise(self, statement: ast.Raise, caught: Stop | None) -> Stop:
         name = raised_name(statement, caught)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["SERVERS", "State", "bound_names"]
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mixprec_doctor.records.need import Step
@@ -28,6 +28,7 @@ class State:
     bound: set[str] = field(default_factory=set)
     is_open: bool = False  # it may have bound names that reading does not tell
     is_complete: bool = False
+    names: Mapping[str, object] | None = None  # of a function that the module calls: its local names, undecided
 
     def has(self, name: str) -> bool:
         """Whether a name is bound by now, for all that is known."""

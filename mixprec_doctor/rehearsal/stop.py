@@ -31,6 +31,7 @@ class Stop:
     text: str  # what Python would say
     trail: tuple[Step, ...] = ()  # from the asking module inwards; the last step is the statement that fails
     requirement: str | None = None  # what would have to be installed instead, where the source says so
+    registered: str | None = None  # the model type that is registered with transformers a second time
     cause: Stop | None = None  # what a handler took before it raised this
 
     @property

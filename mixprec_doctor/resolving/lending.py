@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["find_lenders"]
+__all__ = ["Avoid", "find_lenders"]
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from packaging.tags import Tag
 from packaging.utils import canonicalize_name
@@ -19,13 +20,24 @@ from mixprec_doctor.index.releases import Index
 from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.release import Release
 from mixprec_doctor.resolving.borrowing import Borrowed, lacking
+from mixprec_doctor.resolving.registrations import registers_taken
 from mixprec_doctor.resolving.releases import reading_code
+from mixprec_doctor.resolving.symbols import module_of
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.tree import module_files
 
 _THREADS = 8  # mostly waiting for a server
 _PATIENCE = 45.0  # seconds; from the cache all of them take one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Avoid:
+    """Model types that no module of a package may register: the installed transformers has them itself."""
+
+    package: str
+    taken: frozenset[str]
+
 
 Told = Callable[[int, int, Release], None]
 
@@ -37,6 +49,7 @@ def find_lenders(
     installed: str | None,
     beside: Sequence[tuple[str, str]],
     index: Index,
+    avoid: Avoid | None = None,
     tags: Sequence[Tag] | None = None,
     python: str | None = None,
     told: Told | None = None,
@@ -45,7 +58,8 @@ def find_lenders(
     """Which releases of a distribution have all the names; None when the index gives none.
 
     Releases nearest to the ``installed`` one are read first, until time is up. ``beside`` are distributions and
-    their installed versions that the wanted release should get along with.
+    their installed versions that the wanted release should get along with; a release in which a module that
+    ``avoid`` is about would raise does not have the names either.
     """
     wanted = tuple(dict.fromkeys((each.module, each.name) for each in names))
     try:
@@ -57,7 +71,8 @@ def find_lenders(
     pool = ThreadPoolExecutor(_THREADS)
     try:
         waiting: dict[Future[tuple[bool, bool] | None], Release] = {
-            pool.submit(_judge, each, wanted, tuple(beside), index): each for each in _nearest(releases, installed)
+            pool.submit(_judge, each, wanted, tuple(beside), avoid, index): each
+            for each in _nearest(releases, installed)
         }
         total = len(waiting)
         while waiting and (left := patience - (time.monotonic() - started)) > 0:
@@ -93,16 +108,21 @@ def _nearest(releases: list[Release], installed: str | None) -> list[Release]:
 
 
 def _judge(
-    release: Release, wanted: tuple[tuple[str, str | None], ...], beside: tuple[tuple[str, str], ...], index: Index
+    release: Release,
+    wanted: tuple[tuple[str, str | None], ...],
+    beside: tuple[tuple[str, str], ...],
+    avoid: Avoid | None,
+    index: Index,
 ) -> tuple[bool, bool] | None:
     """Whether a release has all names, and whether it gets along with what is beside it; None: it can't be read."""
-    asked = hashlib.sha256(repr((wanted, beside)).encode()).hexdigest()
+    asked = hashlib.sha256(repr((wanted, beside, avoid and (avoid.package, sorted(avoid.taken)))).encode()).hexdigest()
     key = f"{release.file.key} {reading_code()} lends {asked}"
     if (kept := index.store.answer(key)) is not None:
         return kept[0] == "1", kept[1] == "1"
     try:
         with index.open(release) as wheel:
-            has = _has_all(Sources(wheel.tree), wanted)
+            sources = Sources(wheel.tree)
+            has = _has_all(sources, wanted) and not (avoid is not None and _registers(sources, avoid))
             fits = has and _admits(wheel.distribution.requires, beside)
     except (MixprecError, OSError):
         return None
@@ -119,6 +139,16 @@ def _has_all(sources: Sources, wanted: tuple[tuple[str, str | None], ...]) -> bo
         tree.prefetch(path for path in paths if tree.has(path))
     borrowed = [Borrowed(module=module, name=name, asker="", line=0) for module, name in wanted]
     return not lacking(borrowed, Exports(sources))
+
+
+def _registers(sources: Sources, avoid: Avoid) -> bool:
+    tree = sources.tree(avoid.package.partition(".")[0])
+    folder = avoid.package.replace(".", "/")
+    paths = [path for path in (tree.walk(folder) if tree is not None else ()) if path.endswith(".py")]
+    if tree is not None:
+        tree.prefetch(paths)
+    modules = (sources.module(module_of(path)[0]) for path in paths)
+    return any(each is not None and registers_taken(each.tree, avoid.taken) for each in modules)
 
 
 def _admits(requires: Iterable[str], beside: Iterable[tuple[str, str]]) -> bool:

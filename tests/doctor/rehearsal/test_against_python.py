@@ -210,6 +210,44 @@ if wanted():
     import nowhere
 else:
     raise RuntimeError("not wanted")""",
+    "a_function_that_is_called_at_once": """import sglang.a
+# a.py
+def patch():
+    try:
+        import nowhere
+    except ImportError:
+        return
+    import nowhere_else
+def other():
+    if True:
+        return
+    import nowhere
+def last():
+    import sglang.b
+    inner = 1
+patch()
+other()
+last()
+# b.py
+from sglang.a import inner""",
+    "a_function_of_another_module_that_is_called_at_once": """import sglang
+# __init__.py
+from sglang.patches import apply
+apply()
+# patches.py
+def apply():
+    _one()
+def _one():
+    from sglang.b import gone
+# b.py
+x = 1""",
+    "a_parameter_is_not_the_name_of_the_module": """import sglang.a
+# a.py
+flag = False
+def f(flag):
+    if not flag:
+        import nowhere
+f(True)""",
     "a_loop_over_names": """import sglang.a
 # a.py
 import importlib
