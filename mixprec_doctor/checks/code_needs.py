@@ -75,9 +75,7 @@ def _of_stop(stop: Stop, code: UserCode, patient: Patient) -> Finding:
             if stop.kind is StopKind.LIBRARY
             else f"the installed {stop.wanted.partition('.')[0]} does not have"
         ),
-        evidence=tuple(
-            f"{step.path or step.module}, line {step.line}: {step.statement}" for step in stop.trail if step.line
-        ),
+        evidence=code.way_to(stop),
         remedy=Remedy(text=f"install a release of {stop.wanted.partition('.')[0]} that {package} was made for"),
         subjects=(stop.asker, stop.wanted),
     )

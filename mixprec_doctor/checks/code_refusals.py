@@ -44,11 +44,15 @@ def _finding(refusal: Refusal, line: str, code: UserCode, patient: Patient) -> F
         summary=f"{refusal.function} refuses this call here: {refusal.exception}: {refusal.message}",
         cause=f"{flag} decides that in {place}; {blame.cause}"
         if blame
-        else f"what is tested before {place} ({flag or 'its arguments'}) comes out so here",
+        else f"what is tested before {place} ({_decided_by(refusal)}) comes out so here",
         evidence=(line, *(blame.evidence if blame else ())),
         remedy=blame.remedy if blame else Remedy(text="give it what it accepts: the message lists that, or its source"),
         subjects=(refusal.module, *(blame.subjects if blame else ())),
     )
+
+
+def _decided_by(refusal: Refusal) -> str:
+    return ", ".join((*refusal.arguments, *refusal.names)) or "nothing"
 
 
 CHECK = Check(

@@ -35,9 +35,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
             if helping
             else f"{module} is only half loaded when {stop.asker} asks it for {name}, which it binds further down"
         ),
-        evidence=tuple(
-            f"{step.path or step.module}, line {step.line}: {step.statement}" for step in stop.trail[1:] if step.line
-        ),
+        evidence=code.way_to(stop),
         remedy=remedy if helping else None,
         subjects=(module, stop.asker),
     )

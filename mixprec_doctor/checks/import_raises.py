@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.lending import lender_remedy
-from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
 from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names
@@ -30,9 +30,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         engine=package if patient.engine(package) else None,
         summary=f"importing this ends in {root.exception}: {root.text}",
         cause=f"{root.asker} raises it while it is imported",
-        evidence=tuple(
-            f"{step.path or step.module}, line {step.line}: {step.statement}" for step in root.trail if step.line
-        ),
+        evidence=code.way_to(root),
         remedy=_remedy(root, patient, code),
         subjects=(root.asker,),
     )
@@ -45,6 +43,11 @@ def _remedy(stop: Stop, patient: Patient, code: UserCode) -> Remedy:
             text=f"install what {package} demands of it",
             commands=(f"{installer(patient.environment)} install '{stop.requirement}'",),
         )
+    if stop.registered is None and (unmet := _unmet(package, patient)):
+        return Remedy(
+            text=f"install what {package} asks for in its own metadata",
+            commands=(f"{installer(patient.environment)} install {unmet}",),
+        )
     if stop.registered is None:
         return Remedy(text="see the condition around that line: it says what the module wants")
     borrowed = _borrowed(stop, code)
@@ -55,6 +58,15 @@ def _remedy(stop: Stop, patient: Patient, code: UserCode) -> Remedy:
         )
     avoid = Avoid(package=stop.asker.rpartition(".")[0], taken=config_names(code.exports.sources))
     return lender_remedy(borrowed, package, patient, avoid=avoid)
+
+
+def _unmet(package: str, patient: Patient) -> str:
+    """What the distribution of a package requires in vain, as pip takes it."""
+    owner = next(iter(patient.environment.owners(package)), None)
+    judged = judge_requirements(owner, patient.environment) if owner is not None else ()
+    return " ".join(
+        f"'{each.requirement.name}{each.requirement.specifier}'" for each in judged if each.verdict is not Verdict.MET
+    )
 
 
 def _borrowed(stop: Stop, code: UserCode) -> tuple[Borrowed, ...]:

@@ -56,7 +56,7 @@ def _spare(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Findin
 
 
 def _severity(patient: Patient) -> Severity:
-    """Of code that was asked about MP204 says what it lacks; where its imports run through, something takes the fault."""
+    """Of code that was asked about MP204 says what it lacks; where it does not, something takes the fault."""
     if patient.code is None:
         return Severity.ERROR
     return Severity.WARNING if patient.code.stop is not None else Severity.INFO

@@ -19,7 +19,7 @@ from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.rehearsal.effects import Effect, registered_twice, version_demanded
 from mixprec_doctor.rehearsal.state import SERVERS, State, bound_names
 from mixprec_doctor.rehearsal.stop import Stop, StopKind, Swallowed
-from mixprec_doctor.rehearsal.taking import raised_name, takes
+from mixprec_doctor.rehearsal.taking import message_of, raised_name, takes
 from mixprec_doctor.resolving.importcalls import (
     IMPORTERS,
     Literals,
@@ -31,7 +31,7 @@ from mixprec_doctor.resolving.importcalls import (
 from mixprec_doctor.resolving.importgraph import Edge, Fault, FaultKind, ImportGraph
 from mixprec_doctor.resolving.offers import Offer, Offers, listed_names
 from mixprec_doctor.resolving.providers import Providers
-from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.exports import Exports, Found, Unbound
 from mixprec_doctor.source.expressions import OPEN
 from mixprec_doctor.source.module import Branch, Guard, ParsedModule
 from mixprec_doctor.source.truth import Truth
@@ -192,7 +192,7 @@ class Rehearsal:
         elif isinstance(statement, ast.Return):
             return _RETURNED
         elif isinstance(statement, ast.Raise):
-            return self._raise(statement, caught)
+            return self._raise(statement, state, caught)
         elif isinstance(statement, ast.Delete):
             state.bound.difference_update(each.id for each in statement.targets if isinstance(each, ast.Name))
         else:
@@ -216,6 +216,9 @@ class Rehearsal:
                 stop = yield from self._edges(state.graph_of(name, self._graph).reach(statement, name), state)
                 if stop is not None:
                     return stop
+        if state.names is not None and isinstance(statement, ast.Assign):
+            value = self._exports.conditions.value(statement.value, parsed, state.names)
+            state.names.update({each.id: value for each in statement.targets if isinstance(each, ast.Name)})
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             stop = self._effect(registered_twice(statement.value, self._exports.sources), state)
             if stop is None and (called := self._function(statement.value, state)) is not None:
@@ -235,7 +238,7 @@ class Rehearsal:
             return None
         if state.names is not None and call.func.id in state.names:
             return None
-        found = self._exports.look_up(state.name, call.func.id)
+        found = self._bound_now(call.func.id, state)
         if not isinstance(found, Found) or not isinstance(found.node, ast.FunctionDef):
             return None
         home = self.entered.get(found.module)
@@ -253,6 +256,18 @@ class Rehearsal:
             bound=set(home.bound),
             names=dict.fromkeys(names, OPEN),
         )
+
+    def _bound_now(self, name: str, state: State) -> object:
+        """What a name is bound to before the module ends, which may delete it."""
+        found = self._exports.look_up(state.name, name)
+        parsed = state.parsed
+        for binding in parsed.by_name.get(name, ()) if parsed is not None and isinstance(found, Unbound) else ():
+            statement = binding.statement
+            if parsed is None or not isinstance(statement, ast.ImportFrom) or binding.alias is None:
+                continue
+            if home := parsed.absolute(statement):
+                return self._exports.look_up(home, binding.alias.name)
+        return found
 
     def _called(self, state: State) -> Run:
         node = state.position
@@ -345,6 +360,7 @@ class Rehearsal:
             runs = Truth.of(state.name == "__main__")
         if runs is Truth.UNKNOWN:
             state.bound.update(bound_names(statement))
+            state.forget(bound_names(statement))
             state.is_open = state.is_open or "*" in state.bound
             return None
         return (
@@ -395,6 +411,7 @@ class Rehearsal:
             state.bound.update(bound_names(statement))
             return (yield from self._body(statement.body, state, literals, caught))
         state.bound.update(bound_names(statement))
+        state.forget(bound_names(statement))
         assert state.parsed is not None  # noqa: S101  it runs
         return self._effect(version_demanded(statement, state.parsed, self._exports, self._environment), state)
 
@@ -404,13 +421,16 @@ class Rehearsal:
         stop = self._stop(StopKind.RAISED, state.name, effect.exception, effect.text)
         return replace(stop, requirement=effect.requirement, registered=effect.registered)
 
-    def _raise(self, statement: ast.Raise, caught: Stop | None) -> Stop:
+    def _raise(self, statement: ast.Raise, state: State, caught: Stop | None) -> Stop:
         name = raised_name(statement, caught)
         if caught is not None and name is None:
             return caught
-        text = ast.unparse(statement.exc) if statement.exc is not None else "raise"
-        asker = self._stack[-1][0].name
-        stop = self._stop(StopKind.RAISED, asker, name or "Exception", text)
+        parsed = state.parsed
+        assert parsed is not None  # noqa: S101  it runs
+        text = message_of(
+            statement, lambda node: self._exports.conditions.value(node, parsed, state.names or {})
+        ) or ast.unparse(statement)  # fmt: skip
+        stop = self._stop(StopKind.RAISED, state.name, name or "Exception", text)
         return replace(stop, cause=caught)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 __all__ = ["SERVERS", "State", "bound_names"]
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from mixprec_doctor.records.need import Step
 from mixprec_doctor.resolving.importgraph import ImportGraph
 from mixprec_doctor.resolving.layout import LAYOUTS
+from mixprec_doctor.source.expressions import OPEN
 from mixprec_doctor.source.module import ParsedModule
 
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
@@ -28,11 +29,16 @@ class State:
     bound: set[str] = field(default_factory=set)
     is_open: bool = False  # it may have bound names that reading does not tell
     is_complete: bool = False
-    names: Mapping[str, object] | None = None  # of a function that the module calls: its local names, undecided
+    names: dict[str, object] | None = None  # of a function that the module calls: values of its local names
 
     def has(self, name: str) -> bool:
         """Whether a name is bound by now, for all that is known."""
         return self.is_open or name in self.bound or "__getattr__" in self.bound
+
+    def forget(self, names: Iterator[str]) -> None:
+        """Local names of a function that a branch or loop may have bound anew."""
+        if self.names is not None:
+            self.names.update(dict.fromkeys(names, OPEN))
 
     def graph_of(self, module: str, own: Callable[[str], ImportGraph]) -> ImportGraph:
         """The graph that says what there is of a module: its own for an engine, and for what the main lines name."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["raised_name", "takes"]
+__all__ = ["message_of", "raised_name", "takes"]
 
 import ast
 import builtins
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mixprec_doctor.rehearsal.stop import Stop
 
@@ -32,3 +32,18 @@ def raised_name(statement: ast.Raise, caught: Stop | None) -> str | None:
         known = isinstance(getattr(builtins, raised.id, None), type) or raised.id[:1].isupper()
         return raised.id if known or caught is None else None
     return None
+
+
+def message_of(statement: ast.Raise, value: Callable[[ast.expr], object]) -> str:
+    """The words of a raised exception, with the values of names where they are known; empty where there are none."""
+    raised = statement.exc
+    return _words(raised.args[0], value) if isinstance(raised, ast.Call) and raised.args else ""
+
+
+def _words(node: ast.expr, value: Callable[[ast.expr], object]) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_words(each, value) for each in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _words(node.left, value) + _words(node.right, value)
+    known = value(node.value if isinstance(node, ast.FormattedValue) else node)
+    return str(known) if isinstance(known, (str, int, float)) else "..."

@@ -86,6 +86,10 @@ class Conditions:
         """Whether a test in a function holds, for some values of its parameters."""
         return self._expressions.truth(test, parsed, given)
 
+    def value(self, node: ast.expr, parsed: ParsedModule, given: Mapping[str, object]) -> object:
+        """What an expression in a function gives, for some values of its names; OPEN when that is not decided."""
+        return self._expressions.inside(node, given, parsed)
+
     def text(self, guard: Guard, parsed: ParsedModule) -> str | None:
         """The condition in words of the source; None for one that certainly holds."""
         return None if self.judge(guard, parsed) is Truth.YES else self._words(guard, parsed)

@@ -6,7 +6,7 @@ Everything else is OPEN.
 
 from __future__ import annotations
 
-__all__ = ["OPEN", "Expressions"]
+__all__ = ["OPEN", "THERE", "Expressions"]
 
 import ast
 import operator
@@ -20,7 +20,7 @@ from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth, every, some
 
 OPEN = object()  # not decided
-_THERE = object()  # a module, class or function: true and not None, nothing more is known
+THERE = object()  # a module, class or function: true and not None, nothing more is known
 _PLAIN = (str, int, float, bool, tuple, type(None))
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
@@ -75,7 +75,7 @@ class Expressions:
 
     def _several(self, node: ast.Tuple | ast.List | ast.Set, parsed: ParsedModule) -> object:
         values = tuple(self.value(each, parsed) for each in node.elts)
-        if any(each is OPEN or each is _THERE for each in values):
+        if any(each is OPEN or each is THERE for each in values):
             return OPEN
         return values if isinstance(node, ast.Tuple) else _Table(values)
 
@@ -147,7 +147,7 @@ class Expressions:
         given = self.value(node.args[0], parsed)
         if called.rpartition(".")[2] == "find_spec" and isinstance(given, str):
             there = self._sources.has_module(given)
-            return {Truth.YES: _THERE, Truth.NO: None}.get(there, OPEN)
+            return {Truth.YES: THERE, Truth.NO: None}.get(there, OPEN)
         if called == "bool":
             return _known(_truth(given))
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
@@ -202,15 +202,16 @@ class Expressions:
         self._following.add(key)
         try:
             return Evaluation(
-                value=lambda node, names: self._inside(node, names, home),
-                truth=lambda node, names: _truth(self._inside(node, names, home)),
+                value=lambda node, names: self.inside(node, names, home),
+                truth=lambda node, names: _truth(self.inside(node, names, home)),
                 imports=lambda statement: self._importable(statement, home),
                 unknown=OPEN,
             ).returned(function, given)
         finally:
             self._following.discard(key)
 
-    def _inside(self, node: ast.expr, names: Mapping[str, object], parsed: ParsedModule) -> object:
+    def inside(self, node: ast.expr, names: Mapping[str, object], parsed: ParsedModule) -> object:
+        """What an expression in a function gives, for some values of its names."""
         before, self._given = self._given, names
         try:
             return self.value(node, parsed)
@@ -265,7 +266,7 @@ class Expressions:
             found = self.value(value if key is None else key, parsed)
             if key is None and not isinstance(found, _Table):
                 return OPEN
-            if found is OPEN or found is _THERE:
+            if found is OPEN or found is THERE:
                 return OPEN
             keys += found if key is None and isinstance(found, _Table) else [found]
         table = _Table(keys)
@@ -294,7 +295,7 @@ class Expressions:
     def _bound(self, binding: Binding, parsed: ParsedModule) -> object:
         statement, alias = binding.statement, binding.alias
         if isinstance(statement, (ast.Import, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            return _THERE
+            return THERE
         if isinstance(statement, ast.ImportFrom) and alias is not None:
             return self._imported(statement, alias.name, parsed)
         if binding.value is None or not isinstance(statement, (ast.Assign, ast.AnnAssign)):
@@ -309,18 +310,21 @@ class Expressions:
         if name == "TYPE_CHECKING":
             return False
         target = parsed.absolute(statement)
+        versions = (self._sources.facts or {}).get("versions")
+        if name == "__version__" and isinstance(versions, Mapping) and target in versions:
+            return versions[target]
         if not target or _top(target) != _top(parsed.name):
             return OPEN
         source = self._sources.module(target)
         if source is not None and name in source.by_name:
             return self._follow(name, source)
-        return _THERE if self._sources.has_module(f"{target}.{name}") is Truth.YES else OPEN
+        return THERE if self._sources.has_module(f"{target}.{name}") is Truth.YES else OPEN
 
 
 def _compared(op: ast.cmpop, one: object, other: object) -> Truth:
     if one is OPEN or other is OPEN:
         return Truth.UNKNOWN
-    if one is _THERE or other is _THERE:
+    if one is THERE or other is THERE:
         known = isinstance(op, (ast.Is, ast.IsNot)) and (one is None or other is None)
         return Truth.of(isinstance(op, ast.IsNot)) if known else Truth.UNKNOWN
     if not isinstance(one, _PLAIN) or not isinstance(other, _PLAIN):
@@ -340,7 +344,7 @@ def _compared(op: ast.cmpop, one: object, other: object) -> Truth:
 def _truth(value: object) -> Truth:
     if value is OPEN or (isinstance(value, _Table) and not value):
         return Truth.UNKNOWN
-    return Truth.YES if value is _THERE else Truth.of(bool(value))
+    return Truth.YES if value is THERE else Truth.of(bool(value))
 
 
 def _adds_to(name: str, parsed: ParsedModule) -> bool:

@@ -105,6 +105,14 @@ class UserCode:
             self._finders[top] = NeedFinder(self.exports, self.environment, engine=top)
         return self._finders[top].missing(module)
 
+    def way_to(self, stop: Stop) -> tuple[str, ...]:
+        """The statements on the way to a stop, from these lines inwards."""
+        return tuple(
+            f"{self.place if step.module == MAIN else step.path or step.module}, line {step.line}: {step.statement}"
+            for step in stop.trail
+            if step.line
+        )
+
     def line(self, node: ast.stmt | ast.expr) -> str:
         """The line that a node begins on, as it stands in the code."""
         return self.parsed.lines[node.lineno - 1].decode("utf-8", errors="replace").strip()
@@ -113,7 +121,7 @@ class UserCode:
 def read_code(asked: str, environment: Environment, machine: Machine) -> UserCode:
     """The code given as text, or as ``@file``; beside the sources of the environment it is asked about."""
     sources = Sources.of_environment(environment)
-    sources.facts = machine_facts(machine, sources, os.environ)
+    sources.facts = machine_facts(machine, environment, sources, os.environ)
     place, source = "the code", asked.encode()
     if asked.startswith("@"):
         place = asked[1:]

@@ -7,15 +7,26 @@ __all__ = ["machine_facts"]
 import re
 from collections.abc import Mapping
 
+from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.source.sources import Sources
 
 _CPU_BUILD = re.compile(rb"^cuda\s*(?::[^=\n]*)?=\s*None", re.MULTILINE)
 
 
-def machine_facts(machine: Machine, sources: Sources, environ: Mapping[str, str]) -> dict[str, object]:
-    """Values of calls by their source text, as far as machine, torch's build and the environment variables decide."""
-    facts: dict[str, object] = {"os.environ": dict(environ), "torch.cpu.is_available()": True}
+def machine_facts(
+    machine: Machine, environment: Environment, sources: Sources, environ: Mapping[str, str]
+) -> dict[str, object]:
+    """Values of calls by their source text, as far as machine, torch's build and the environment variables decide.
+
+    ``versions`` are those of the distributions by import package: what ``from package import __version__`` gives.
+    """
+    versions = {name: each.version for each in environment.distributions for name in each.packages if each.version}
+    facts: dict[str, object] = {
+        "os.environ": dict(environ),
+        "versions": versions,
+        "torch.cpu.is_available()": True,
+    }
     if machine.architecture:
         facts["platform.machine()"] = machine.architecture
     if _CPU_BUILD.search(sources.text("torch.version") or b"") or machine.accelerators == ():

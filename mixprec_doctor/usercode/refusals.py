@@ -1,18 +1,23 @@
-"""Refusals: a call whose function certainly raises at once, for the arguments that stand in the code."""
+"""Refusals: a call that certainly ends in a ``raise`` of what it calls, for the arguments that stand in the code."""
 
 from __future__ import annotations
 
 __all__ = ["Refusal", "find_refusal", "refusal_of"]
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mixprec_doctor.rehearsal.taking import message_of
 from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.expressions import OPEN, THERE
+from mixprec_doctor.source.lineage import find_method
 from mixprec_doctor.source.module import ParsedModule
 from mixprec_doctor.source.truth import Truth
 
-_PLAIN = (ast.Constant,)
+_ENDED = object()  # a return was, or may have been, reached
+
+Names = dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,69 +30,122 @@ class Refusal:
     exception: str  # "ValueError"
     message: str
     names: tuple[str, ...]  # names of the module that decide it
+    arguments: tuple[str, ...]  # parameters that decide it
 
 
 def find_refusal(call: ast.Call, found: Found, exports: Exports) -> Refusal | None:
-    """The first ``if ...: raise`` of the called function that holds; None where nothing is certain."""
-    given = {}
-    if isinstance(found.node, ast.FunctionDef):
-        parameters = [each.arg for each in (*found.node.args.posonlyargs, *found.node.args.args)]
-        given = {
-            name: value.value for name, value in zip(parameters, call.args, strict=False) if isinstance(value, _PLAIN)
-        } | {word.arg: word.value.value for word in call.keywords if word.arg and isinstance(word.value, _PLAIN)}
+    """The ``raise`` of a called function, or of a class's own ``__init__``; None where nothing is certain."""
+    if any(isinstance(each, ast.Starred) for each in call.args) or any(word.arg is None for word in call.keywords):
+        return None
+    function = _function(found, exports)
+    if function is None:
+        return None
+    parameters = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    if isinstance(found.node, ast.ClassDef):
+        parameters = parameters[1:]
+    given = {name: _argument(value) for name, value in zip(parameters, call.args, strict=False)}
+    given |= {word.arg: _argument(word.value) for word in call.keywords if word.arg}
     return refusal_of(found, given, exports)
 
 
 def refusal_of(found: Found, given: Mapping[str, object], exports: Exports) -> Refusal | None:
-    """As ``find_refusal``, for values of parameters by name."""
+    """As ``find_refusal``, for values of parameters by name; those left out have their defaults."""
     parsed = exports.sources.module(found.module)
-    if parsed is None or not isinstance(found.node, ast.FunctionDef):
+    function = _function(found, exports)
+    if parsed is None or function is None:
         return None
-    function = parsed.whole(found.node)
-    rebound = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    values = {name: value for name, value in given.items() if name not in rebound}
-    for statement in function.body:
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            continue  # the docstring
-        if not isinstance(statement, ast.If):
-            return None  # what runs before may change everything
-        locals_ = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)} & rebound
-        holds = Truth.UNKNOWN if locals_ else exports.conditions.truth(statement.test, parsed, values)
-        if holds is Truth.UNKNOWN:
-            return None
-        last = statement.body[-1]
-        if holds is Truth.YES:
-            return _refusal(last, statement, found, parsed, values) if isinstance(last, ast.Raise) else None
-    return None
+    return _Walk(found, parsed, exports).refusal(function, given)
 
 
-def _refusal(
-    statement: ast.Raise, test: ast.If, found: Found, parsed: ParsedModule, given: Mapping[str, object]
-) -> Refusal:
-    raised = statement.exc
-    name = raised.func if isinstance(raised, ast.Call) else raised
-    message = _text(raised.args[0], given) if isinstance(raised, ast.Call) and raised.args else ""
-    names = [node.id for node in ast.walk(test.test) if isinstance(node, ast.Name) and node.id not in given]
-    return Refusal(
-        function=found.name,
-        module=found.module,
-        line=statement.lineno,
-        exception=ast.unparse(name) if name is not None else "an exception",
-        message=message,
-        names=tuple(each for each in dict.fromkeys(names) if each in parsed.by_name),
-    )
+def _function(found: Found, exports: Exports) -> ast.FunctionDef | None:
+    parsed = exports.sources.module(found.module)
+    node = find_method(found.node, "__init__") if isinstance(found.node, ast.ClassDef) else found.node
+    return parsed.whole(node) if parsed is not None and isinstance(node, ast.FunctionDef) else None
 
 
-def _text(node: ast.expr, given: Mapping[str, object]) -> str:
-    """The words of a message, as far as they stand there."""
+def _argument(node: ast.expr) -> object:
+    """The value of a plain argument; of a list or call no more than that it is there."""
     if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(_text(each, given) for each in node.values)
-    if isinstance(node, ast.FormattedValue):
-        inner = node.value
-        known = isinstance(inner, ast.Name) and inner.id in given
-        return str(given[inner.id]) if known and isinstance(inner, ast.Name) else "..."
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _text(node.left, given) + _text(node.right, given)
-    return "..."
+        return node.value
+    return THERE if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set)) and ast.unparse(node)[1:-1] else OPEN
+
+
+class _Walk:
+    """Follows the statements of one function as far as they are decided."""
+
+    def __init__(self, found: Found, parsed: ParsedModule, exports: Exports) -> None:
+        self._found = found
+        self._parsed = parsed
+        self._exports = exports
+        self._tests: list[ast.expr] = []  # those that led to where the walk is
+        self._parameters: set[str] = set()
+
+    def refusal(self, function: ast.FunctionDef, given: Mapping[str, object]) -> Refusal | None:
+        arguments = function.args
+        named = [*arguments.posonlyargs, *arguments.args]
+        defaults: list[tuple[ast.arg, ast.expr | None]] = [
+            *zip(reversed(named), reversed(arguments.defaults), strict=False),
+            *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+        ]
+        self._parameters = {each.arg for each in (*named, *arguments.kwonlyargs)}
+        names: Names = dict.fromkeys(_stored(function.body), OPEN)
+        names |= dict.fromkeys(self._parameters, OPEN)
+        for argument, default in defaults:
+            if default is not None:
+                names[argument.arg] = self._exports.conditions.value(default, self._parsed, {})
+        names |= given
+        found = self._walk(function.body, names)
+        return found if isinstance(found, Refusal) else None
+
+    def _walk(self, body: Iterable[ast.stmt], names: Names) -> object:
+        for statement in body:
+            found = self._step(statement, names)
+            if found is not None:
+                return found
+        return None
+
+    def _step(self, statement: ast.stmt, names: Names) -> object:
+        """A refusal, ``_ENDED``, or None where the next statement is reached."""
+        if isinstance(statement, ast.Raise):
+            return self._refused(statement, names)
+        if isinstance(statement, ast.If):
+            holds = self._exports.conditions.truth(statement.test, self._parsed, names)
+            if holds is not Truth.UNKNOWN:
+                self._tests.append(statement.test)
+                found = self._walk(statement.body if holds is Truth.YES else statement.orelse, names)
+                if found is None:
+                    self._tests.pop()
+                return found
+        elif isinstance(statement, ast.Assign):
+            value = self._exports.conditions.value(statement.value, self._parsed, names)
+            names |= dict.fromkeys(_stored([statement]), OPEN)
+            names |= {each.id: value for each in statement.targets if isinstance(each, ast.Name)}
+            return None
+        if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
+            return _ENDED
+        names |= dict.fromkeys(_stored([statement]), OPEN)
+        return None
+
+    def _refused(self, statement: ast.Raise, names: Names) -> Refusal:
+        raised = statement.exc
+        name = raised.func if isinstance(raised, ast.Call) else raised
+        read = [node.id for test in self._tests for node in ast.walk(test) if isinstance(node, ast.Name)]
+        return Refusal(
+            function=self._found.name,
+            module=self._found.module,
+            line=statement.lineno,
+            exception=ast.unparse(name) if name is not None else "an exception",
+            message=message_of(
+                statement, lambda node: self._exports.conditions.value(node, self._parsed, names)
+            ),
+            names=tuple(each for each in dict.fromkeys(read) if each in self._parsed.by_name and each not in names),
+            arguments=tuple(each for each in dict.fromkeys(read) if each in self._parameters),
+        )  # fmt: skip
+
+
+def _stored(body: Iterable[ast.stmt]) -> Iterable[str]:
+    """Names that statements bind, at any depth."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
