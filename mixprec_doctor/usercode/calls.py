@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Misfit", "misfit"]
+__all__ = ["Misfit", "abbreviates", "misfit"]
 
 import ast
 from collections.abc import Sequence
@@ -52,3 +52,18 @@ def misfit(call: ast.Call, parameters: Sequence[Parameter]) -> Misfit:
         doubled=tuple(name for name in given if name in taken and name in named),
         surplus=0 if starred or "VAR_POSITIONAL" in kinds else max(0, len(call.args) - len(positional)),
     )
+
+
+def abbreviates(short: str, long: str) -> bool:
+    """Whether ``tp_size`` stands for ``tensor_parallel_size``: the same words, some given by their first letters."""
+    return len(short) < len(long) and _fits(short.split("_"), long.split("_"))
+
+
+def _fits(short: list[str], long: list[str]) -> bool:
+    if not short or not long:
+        return not short and not long
+    head, rest = short[0], short[1:]
+    if head == long[0]:
+        return _fits(rest, long[1:])
+    initials = "".join(word[:1] for word in long[: len(head)])
+    return len(head) > 1 and head == initials and _fits(rest, long[len(head) :])

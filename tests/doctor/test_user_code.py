@@ -17,7 +17,7 @@ from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.usercode import UnreadableCode, read_code
-from mixprec_doctor.usercode.calls import misfit
+from mixprec_doctor.usercode.calls import abbreviates, misfit
 from tests.doctor.conftest import LAPTOP, FakeEnvironment
 from tests.doctor.engines import SGLANG
 
@@ -114,6 +114,89 @@ def test_an_attribute_that_a_module_does_not_have_is_named(sglang: FakeEnvironme
 )
 def test_an_attribute_that_may_well_be_there_is_none(sglang: FakeEnvironment, code: str) -> None:
     assert [each.code for each in findings(sglang, code) if each.code == "MP203"] == []
+
+
+@pytest.fixture
+def forwarding(fake: FakeEnvironment) -> FakeEnvironment:
+    """A constructor that hands its further keywords on, and one that hands them on through a class attribute."""
+    files = {
+        "vllm/__init__.py": "",
+        "vllm/args.py": (
+            "from dataclasses import dataclass\n@dataclass\nclass Args:\n    model: str\n    tp_size: int = 1\n"
+            "    stats: bool = True\n"
+        ),
+        "vllm/llm.py": (
+            "from vllm.args import Args\nclass LLM:\n    def __init__(self, model, *, seed=0, **kwargs):\n"
+            "        if 'stats' not in kwargs:\n            kwargs['stats'] = False\n"
+            "        kwargs.pop('legacy', None)\n        self.args = Args(model=model, **kwargs)\n"
+            "class Engine:\n    args_class: type = Args\n    def __init__(self, **kwargs):\n"
+            "        if 'args' in kwargs:\n            self.args = kwargs['args']\n        else:\n"
+            "            self.args = self.args_class(**kwargs)\n"
+            "class Filled(LLM):\n    def __init__(self, **kwargs):\n        kwargs.update(more())\n"
+            "        super().__init__(**kwargs)\n"
+        ),
+    }
+    fake.install("vllm", "1.0", files=files)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            "LLM('x', tensor_parallel_size=2)",
+            ("no parameter tensor_parallel_size", "rename tensor_parallel_size to tp_size"),
+        ),
+        ("Engine(tp_size=2)", ("nothing for model",)),
+        ("Engine(model='x', tp_sise=2)", ("rename tp_sise to tp_size",)),
+    ],
+)
+def test_keywords_that_are_handed_on_are_held_against_what_gets_them(
+    forwarding: FakeEnvironment, call: str, words: tuple[str, ...]
+) -> None:
+    (found,) = findings(forwarding, f"from vllm.llm import LLM, Engine\n{call}")
+    assert found.code == "MP302"
+    assert found.remedy is not None
+    said = f"{found.summary} {found.remedy.text}"
+    assert [word for word in words if word not in said] == []
+    assert "hands its further keywords on to Args" in found.cause
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "LLM('x', seed=1, tp_size=2, legacy=3, stats=True)",
+        "Engine(args=1)",
+        "Engine(**everything)",
+        "Filled(whatever=1)",
+    ],
+)
+def test_keywords_that_may_well_be_taken_are_no_fault(forwarding: FakeEnvironment, call: str) -> None:
+    assert findings(forwarding, f"from vllm.llm import LLM, Engine, Filled\n{call}") == []
+
+
+def test_what_a_function_imports_is_known_inside_of_it_and_its_variables_hide_imports(sglang: FakeEnvironment) -> None:
+    code = (
+        "from sglang.srt.utils.tokenizers import get_tokenizer\n"
+        "def main():\n    from sglang.help import LazyImport as L\n    return L(wrong=1)\n"
+        "def other(get_tokenizer):\n    return get_tokenizer(wrong=1)\n"
+    )
+    calls = [each for each in findings(sglang, code) if each.code == "MP302"]
+    assert [each.summary.partition("(")[0] for each in calls] == ["LazyImport"]
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "fits"),
+    [
+        ("tp_size", "tensor_parallel_size", True),
+        ("max_len", "maximum_len", False),
+        ("size", "tensor_parallel_size", False),
+        ("tp", "tensor_parallel", True),
+        ("t_size", "tensor_size", False),
+    ],
+)
+def test_an_abbreviation_is_the_same_words_by_their_first_letters(*, short: str, long: str, fits: bool) -> None:
+    assert abbreviates(short, long) is fits
 
 
 def test_what_is_nowhere_in_this_release_is_looked_for_in_others(sglang: FakeEnvironment) -> None:
