@@ -184,6 +184,8 @@ def run_checks(patient: Patient, checks: Iterable[Check] = CHECKS) -> tuple[Find
     found = [(check, finding) for check in checks for finding in check.find(patient)]
     if code is not None:
         found = [each for each in found if each[0].about_code or _concerns(code, *each)]
+        if any(finding.severity is Severity.ERROR for _, finding in found):  # it is explained
+            found = [each for each in found if each[0].about_code or each[1].severity is not Severity.INFO]
 
     def rank(each: tuple[Check, Finding]) -> tuple[int, bool, bool, bool]:
         check, finding = each

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.lending import lender_remedy
-from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names, lacking
+from mixprec_doctor.resolving.reach import read_reach
 from mixprec_doctor.source.truth import Truth
 
 _PAIRS = (("sglang", "vllm"),)  # who takes from whom; vLLM takes nothing from SGLang
@@ -32,12 +33,32 @@ def _of_code(borrower: str, lender: str, patient: Patient) -> Iterator[Finding]:
         return
     if stop.wanted.partition(".")[0] != lender:
         return
-    entered = [*code.rehearsal.entered, *(step.module for step in stop.trail)]
-    modules = [each for each in dict.fromkeys(entered) if each.partition(".")[0] == borrower]
+    asked = [name for _, name in code.imported_modules() if name.partition(".")[0] == borrower]
+    beyond = sorted(read_reach(code.exports.sources, asked).modules) if asked else []  # what would have come next
+    way = [*code.rehearsal.entered, *(step.module for step in stop.trail), *beyond]
+    modules = [each for each in dict.fromkeys(way) if each.partition(".")[0] == borrower]
     names = [each for each in borrowed_names(code.exports, borrower, lender, among=modules) if each.guard is None]
-    gone = lacking(names, code.exports)
-    if gone and code.exports.sources.has_module(lender) is not Truth.NO:
+    if code.exports.sources.has_module(lender) is Truth.NO:
+        yield _absent(borrower, lender, names, code.way_to(stop), patient)
+    elif gone := lacking(names, code.exports):
         yield _finding(borrower, lender, gone, names, patient, severity=Severity.ERROR)
+
+
+def _absent(borrower: str, lender: str, names: Sequence[Borrowed], way: tuple[str, ...], patient: Patient) -> Finding:
+    ours = _release(borrower, patient)
+    return Finding(
+        code="MP206",
+        severity=Severity.ERROR,
+        engine=borrower if patient.engine(borrower) else None,
+        summary=f"{ours} takes names from {lender}, which is not installed",
+        cause=f"this import asks {lender} for {_count(names)} without a guard, whether or not the metadata of {ours} "
+        "requires it",
+        evidence=way,
+        remedy=lender_remedy(names, lender, patient)
+        if names
+        else Remedy(text=f"install a release of {lender} of the time of {ours}"),
+        subjects=(borrower, lender),
+    )
 
 
 def _of_engine(borrower: str, lender: str, patient: Patient) -> Iterator[Finding]:
@@ -71,7 +92,7 @@ def _finding(
     shown = ", ".join(dict.fromkeys(each.wanted for each in gone[:3])) + (" and more" if len(gone) > 3 else "")
     ours, theirs = _release(borrower, patient), _release(lender, patient)
     tries = {(each.asker, each.guard) for each in gone if each.guard is not None}
-    cause = f"{ours} takes {len(names)} names from {lender} there, and {theirs} does not have all of them"
+    cause = f"{ours} takes {_count(names)} from {lender} there, and {theirs} does not have all of them"
     if tries:
         lost = sum((each.asker, each.guard) in tries for each in names)
         cause += (
@@ -88,6 +109,11 @@ def _finding(
         remedy=lender_remedy(names, lender, patient),
         subjects=(borrower, lender, *dict.fromkeys(each.module for each in gone)),
     )
+
+
+def _count(names: Sequence[Borrowed]) -> str:
+    number = len({each.wanted for each in names})
+    return "one name" if number == 1 else f"{number} names"
 
 
 def _release(package: str, patient: Patient) -> str:

@@ -82,10 +82,11 @@ def _of_stop(stop: Stop, code: UserCode, patient: Patient) -> Finding:
 
 
 def _is_borrowed(asker: str, wanted: str, code: UserCode) -> bool:
-    """A name that one engine misses in the other, which is there: MP206 says which releases have it."""
+    """What one engine misses of the other: MP206 says which releases have it."""
     borrower, lender = asker.partition(".")[0], wanted.partition(".")[0]
     both = borrower != lender and {borrower, lender} <= SERVERS
-    return both and code.exports.sources.has_module(lender) is Truth.YES
+    ends_it = code.stop is not None and code.stop.root.wanted.partition(".")[0] == lender
+    return both and (ends_it or code.exports.sources.has_module(lender) is Truth.YES)
 
 
 def _absent(code: UserCode) -> Iterator[str]:

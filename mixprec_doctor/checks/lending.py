@@ -27,13 +27,27 @@ def lender_remedy(names: Iterable[Borrowed], lender: str, patient: Patient, *, a
             text=f"install a release of {lender} that has all that {borrower} takes from it; which one that is could "
             "not be found out, as no index was asked"
         )
-    if found.best is None:
+    if not found.having:
         return Remedy(text=f"{found}: take another one of {borrower}, or do without what needs it")
     return Remedy(
         text=f"install a release of {lender} that has all that {borrower} takes from it: {found}; or take a release of "
         f"{borrower} that needs nothing from {lender}",
-        commands=(f"{installer(patient.environment)} install '{found.distribution}=={found.best}'",),
+        commands=(
+            f"{installer(patient.environment)} install '{found.distribution}=={_best(found, borrower, patient)}'",
+        ),
     )
+
+
+def _best(found: Lenders, borrower: str, patient: Patient) -> str | None:
+    """The newest that suits, of those that the borrower's own metadata, extras included, asks for where it does."""
+    suiting = found.fitting or found.having
+    owner = next(iter(patient.environment.owners(borrower)), None)
+    for text in owner.requires if owner else ():
+        parsed = parse_requirement(text)
+        if parsed is not None and parsed.name in (found.distribution, found.distribution.removesuffix("-cpu")):
+            asked = [each for each in suiting if parsed.specifier.contains(each, prereleases=True)]
+            suiting = tuple(asked) or suiting
+    return suiting[-1] if suiting else None
 
 
 def lenders_of(names: Iterable[Borrowed], lender: str, patient: Patient, avoid: Avoid | None = None) -> Lenders | None:

@@ -21,7 +21,7 @@ class Lenders:
 
     @property
     def best(self) -> str | None:
-        """The release to take: the newest that has all, of those that fit what is installed where one does."""
+        """The newest that has all, of those that fit what is installed where one does."""
         return (self.fitting or self.having or (None,))[-1]
 
     def __str__(self) -> str:
