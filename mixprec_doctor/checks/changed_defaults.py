@@ -61,9 +61,11 @@ def _finding(
         code="MP303",
         severity=Severity.INFO,
         engine=package if patient.engine(package) else None,
-        summary=f"{found.name}(...) leaves out {first.parameter}, whose default is {first.now} since {first.since}"
+        summary=f"{found.name}(...) leaves out {first.parameter}, whose default is "
+        + (f"{first.before} here and {first.now} from" if first.is_ahead else f"{first.now} since")
+        + f" {first.since}{' on' if first.is_ahead else ''}"
         + (f", and {len(changes) - 1} more of that kind" if len(changes) > 1 else ""),
-        cause="code that was written for an earlier release means the old default, and nothing tells it of the new one",
+        cause="code that was written for another release means the default of that one, and nothing tells it apart",
         evidence=(
             f"{code.place}, line {call.lineno}: {code.line(call)}",
             *(
@@ -72,8 +74,9 @@ def _finding(
             ),
         ),
         remedy=Remedy(
-            text="give it: " + ", ".join(f"{each.parameter}={each.before}" for each in changes) + " as it was before, "
-            "or the new value, so that it means the same in every release"
+            text="give it: "
+            + ", ".join(f"{each.parameter}={each.before} or {each.now}" for each in changes)
+            + ", so that it means the same in every release"
         ),
         subjects=(f"{found.module}.{found.name}",),
     )

@@ -7,7 +7,9 @@ __all__ = ["CHECK"]
 from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.checks.extra_pins import ExtraPin, extra_pins
 from mixprec_doctor.checks.pins import Pin, engine_pins, install_command, names_of, rivals
+from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -21,6 +23,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
             yield _breaking(engine, breaking, patient)
         if harmless:
             yield _harmless(engine, harmless, patient)
+        if extras := _extras(engine, patient):
+            yield _of_extras(engine, extras, patient)
 
 
 def _breaking(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Finding:
@@ -59,6 +63,37 @@ def _harmless(engine: InstalledEngine, pins: list[Pin], patient: Patient) -> Fin
         cause="something installed later moved them; each name that is imported is there, nobody has tested the rest",
         evidence=tuple(map(str, pins)),
         remedy=_remedy(pins, patient, text=f"{text}; the set that the release was made for is"),
+        subjects=(engine.engine,),
+    )
+
+
+def _extras(engine: InstalledEngine, patient: Patient) -> tuple[ExtraPin, ...]:
+    """Those of packages that the engine, or the code that was asked about, imports."""
+    if patient.code is not None and not patient.code.concerns(engine.engine):
+        return ()
+    return tuple(
+        pin for pin in extra_pins(engine, patient)
+        if patient.code is None or any(patient.code.concerns(name) for name in pin.installed.packages)
+    )  # fmt: skip
+
+
+def _of_extras(engine: InstalledEngine, pins: tuple[ExtraPin, ...], patient: Patient) -> Finding:
+    names = ", ".join(pin.requirement.name for pin in pins[:6]) + (
+        f" and {len(pins) - 6} more" if len(pins) > 6 else ""
+    )
+    wanted = " ".join(f"'{pin.requirement.name}{pin.requirement.specifier}'" for pin in pins)
+    return Finding(
+        code="MP108",
+        severity=Severity.INFO,
+        engine=engine.engine,
+        summary=f"{names}: other versions than {engine.distribution} {engine.version} pins in its extras",
+        cause="the plain requirements leave them open, the extras that its own instructions install do not; an "
+        "attribute that moved in between shows only when it is used",
+        evidence=tuple(map(str, pins)),
+        remedy=Remedy(
+            text="if it fails and nothing else explains it, take the versions that the release was made with",
+            commands=(f"{installer(patient.environment)} install {wanted}",),
+        ),
         subjects=(engine.engine,),
     )
 

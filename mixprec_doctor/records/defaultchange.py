@@ -16,3 +16,4 @@ class DefaultChange:
     now: str
     last: str  # the last release that was read with the old default
     since: str  # the first with the new one
+    is_ahead: bool = False  # the new default comes with a release after the installed one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["changed_defaults"]
 
+import ast
 import hashlib
 import json
 import time
@@ -26,33 +27,72 @@ from mixprec_doctor.source.tree import module_files
 
 _THREADS = 8  # mostly waiting for a server
 _BACK = 16  # releases looked back to
+_AHEAD = 4  # later ones: code may have been written for them
 _PATIENCE = 15.0  # seconds
 
 
 def changed_defaults(
     module: str, name: str, now: Mapping[str, str], *, distribution: str, installed: str, index: Index
 ) -> tuple[DefaultChange, ...]:
-    """Parameters of ``now`` (name to default) that had another default before, each with its latest change.
+    """Parameters of ``now`` (name to default) that had another default before, or will have, each with its latest change.
 
-    Earlier releases are asked for the same class in the same module, the nearest first, until one does not have it.
+    Earlier releases are asked for the same class in the same module, the nearest first, until one does not have it;
+    and a few later ones, as code may have been written for those.
+    Only plain values count: of an expression it is not known what it gives.
     """
+    now = {parameter: default for parameter, default in now.items() if _is_plain(default)}
+    if not now:
+        return ()
     try:
         here = Version(installed)
-        releases = [each for each in index.find(f"{distribution}<{here.public}") if each.fits]
+        releases = [each for each in index.find(f"{distribution}>=0") if each.fits]
     except (MixprecError, InvalidVersion):
         return ()
-    asked = releases[::-1][:_BACK]
+    before = [each for each in releases if Version(each.version) < here][::-1][:_BACK]
+    after = [each for each in releases if Version(each.version) > here][:_AHEAD]
+    history = _histories([*after, *before], module, name, index)
+    back = [(each.version, history.get(each.version)) for each in before]
+    ahead = [(each.version, history.get(each.version)) for each in after]
+    found = _changes(now, installed, back)
+    known = {each.parameter for each in found}
+    return (*found, *(each for each in _coming(now, installed, ahead) if each.parameter not in known))
+
+
+def _histories(
+    releases: Sequence[Release], module: str, name: str, index: Index
+) -> dict[str, Mapping[str, str] | None]:
+    """The defaults in each release, as far as time allows."""
     deadline = time.monotonic() + _PATIENCE
     pool = ThreadPoolExecutor(_THREADS)
-    history: list[tuple[str, Mapping[str, str] | None]] = []
+    found: dict[str, Mapping[str, str] | None] = {}
     try:
-        for release, future in [(each, pool.submit(partial(_read, each, module, name, index))) for each in asked]:
-            history.append((release.version, future.result(timeout=max(0.0, deadline - time.monotonic()))))
+        asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
+        for release, future in asked:
+            found[release.version] = future.result(timeout=max(0.0, deadline - time.monotonic()))
     except (TookTooLong, MixprecError, OSError):
         pass  # what was read until then tells of the nearest releases
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return tuple(_changes(now, installed, history))
+    return found
+
+
+def _coming(
+    now: Mapping[str, str], installed: str, history: Sequence[tuple[str, Mapping[str, str] | None]]
+) -> list[DefaultChange]:
+    """The first change of each default in later releases, the nearest first."""
+    found: dict[str, DefaultChange] = {}
+    last = installed
+    for version, defaults in history:
+        if defaults is None:
+            break
+        for parameter, value in now.items():
+            later = defaults.get(parameter)
+            if later is not None and _is_plain(later) and later != value and parameter not in found:
+                found[parameter] = DefaultChange(
+                    parameter=parameter, before=value, now=later, last=last, since=version, is_ahead=True
+                )
+        last = version
+    return list(found.values())
 
 
 def _changes(
@@ -66,12 +106,21 @@ def _changes(
             break
         for parameter, value in now.items():
             before = defaults.get(parameter)
-            if before is not None and before != value and parameter not in found:
+            if before is not None and _is_plain(before) and before != value and parameter not in found:
                 found[parameter] = DefaultChange(
                     parameter=parameter, before=before, now=value, last=version, since=since
                 )  # fmt: skip
         since = version
     return list(found.values())
+
+
+def _is_plain(default: str) -> bool:
+    """Whether a default is written as a value."""
+    try:
+        ast.literal_eval(default)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _read(release: Release, module: str, name: str, index: Index) -> Mapping[str, str] | None:
