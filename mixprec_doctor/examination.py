@@ -83,7 +83,7 @@ def examine(
         import_folders=_import_folders(),
         lend=None if offline else lambda *asked: inquiry().lend(*asked),
         changes=None if offline else lambda *asked: inquiry().changes(*asked),
-        code=read_code(code, environment, here) if code is not None else None,
+        code=read_code(code, environment, here, beside=_import_folders()) if code is not None else None,
     )
     if verify:
         patient = replace(patient, probes=_verify(patient, limit=verify_limit, progress=progress))

@@ -18,6 +18,7 @@ from mixprec_doctor.source.lineage import resolve_expression
 from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode import UserCode
 from mixprec_doctor.usercode.code import MAIN
+from mixprec_doctor.usercode.moved import homes_of_module
 
 _MISSES = (StopKind.ABSENT, StopKind.NO_MODULE, StopKind.NO_NAME, StopKind.LIBRARY)
 
@@ -36,12 +37,12 @@ def _find(patient: Patient) -> Iterator[Finding]:
     if absent:
         yield _of_absent(absent, patient)
     if needs:
-        yield _of_needs(list(needs.values()), patient, summary="importing this needs {names}: not there")
+        yield _of_needs(list(needs.values()), patient, code, summary="importing this needs {names}: not there")
     elif not absent and code.stop is not None and code.stop.root.kind in _MISSES and not _is_elsewhere(code):
         yield _of_stop(code.stop.root, code, patient)
     if late:
         summary = "the import works, but its first use needs {names}: not there"
-        yield _of_needs(list(late.values()), patient, summary=summary)
+        yield _of_needs(list(late.values()), patient, code, summary=summary)
 
 
 def _needs(code: UserCode, absent: list[str]) -> dict[str, Need]:
@@ -120,7 +121,7 @@ def _of_absent(absent: list[str], patient: Patient) -> Finding:
     )
 
 
-def _of_needs(needs: list[Need], patient: Patient, *, summary: str) -> Finding:
+def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: str) -> Finding:
     names = ", ".join(need.import_name for need in needs)
     command = cure(needs, patient.environment)
     engine = needs[0].chain[0].module.partition(".")[0] if needs[0].chain else None
@@ -131,9 +132,21 @@ def _of_needs(needs: list[Need], patient: Patient, *, summary: str) -> Finding:
         summary=summary.format(names=names),
         cause="Python would name them one at a time, in this order",
         evidence=tuple(str(need) for need in needs),
-        remedy=Remedy(text="install all of them at once", commands=(command,)) if command else None,
+        remedy=Remedy(text="install all of them at once", commands=(command,)) if command else _moved(needs, code),
         subjects=tuple(dict.fromkeys([*(each.import_name for each in needs), *_askers(needs)])),
     )
+
+
+def _moved(needs: list[Need], code: UserCode) -> Remedy | None:
+    """Where the installed release has modules that are asked for at another place."""
+    homes = {
+        need.import_name: found
+        for need in needs
+        if need.import_name.partition(".")[0] in SERVERS
+        and (found := homes_of_module(need.import_name, (), code.exports))
+    }
+    parts = [f"{name} is now {found[0]}" for name, found in homes.items()]
+    return Remedy(text=f"change the import: {'; '.join(parts)}") if parts else None
 
 
 def _askers(needs: list[Need]) -> Iterator[str]:

@@ -39,8 +39,9 @@ class Stage:
         self._known: dict[str, Providers] = {}
 
     def graph(self, top: str) -> ImportGraph:
-        """The graph of an engine, or of a package that lacks something; else one that follows nothing by itself."""
-        if top not in SERVERS and not (top and self.providers(top).doubts(top)):
+        """The graph of an engine, of the user's own package, or of one that lacks something; else of none."""
+        followed = top in SERVERS or self.exports.sources.is_local(top)
+        if not followed and not (top and self.providers(top).doubts(top)):
             top = ""
         if top not in self._graphs:
             self._graphs[top] = ImportGraph(self.exports, offers=self.offers, providers=self.providers(top), engine=top)

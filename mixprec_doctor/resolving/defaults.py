@@ -34,7 +34,7 @@ _PATIENCE = 15.0  # seconds
 def changed_defaults(
     module: str, name: str, now: Mapping[str, str], *, distribution: str, installed: str, index: Index
 ) -> tuple[DefaultChange, ...]:
-    """Parameters of ``now`` (name to default) that had another default before, or will have, each with its latest change.
+    """Parameters of ``now`` (name to default) that had another default before, or will have, with their latest change.
 
     Earlier releases are asked for the same class in the same module, the nearest first, until one does not have it;
     and a few later ones, as code may have been written for those.

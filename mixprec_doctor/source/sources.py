@@ -6,7 +6,7 @@ __all__ = ["Sources"]
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mixprec_doctor.environment.engines import locate_package
@@ -16,6 +16,16 @@ from mixprec_doctor.source.tree import FolderTree, Tree, has_extension, module_f
 from mixprec_doctor.source.truth import Truth
 
 _SIMPLE_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+def _local(package: str, folders: Iterable[Path]) -> Path | None:
+    """A module or package of that name in one of some folders."""
+    for folder in folders:
+        if (folder / package / "__init__.py").is_file():
+            return folder / package
+        if (folder / f"{package}.py").is_file():
+            return folder / f"{package}.py"
+    return None
 
 
 class Sources:
@@ -41,24 +51,30 @@ class Sources:
         self._modules: dict[str, ParsedModule | None] = {}
         self.python = python
         self.platform = platform
+        self.is_local: Callable[[str], bool] = lambda package: False  # whether a package lies beside the environment
         self.facts: Mapping[str, object] | None = None  # values of calls such as ``torch.cuda.is_available()``
         self.faults: dict[str, str] = {}  # modules that could not be parsed
 
     @classmethod
-    def of_environment(cls, environment: Environment) -> Sources:
-        """The trees of an installed environment."""
+    def of_environment(cls, environment: Environment, *, beside: Iterable[Path] = ()) -> Sources:
+        """The trees of an installed environment, then those of some folders beside it."""
+        folders = tuple(beside)
 
         def find(package: str) -> Tree | None:
-            place = locate_package(environment, package)
+            place = locate_package(environment, package) or _local(package, folders)
             return FolderTree(place, package) if place is not None else None
 
         version = _SIMPLE_VERSION.match(environment.interpreter.version or "")
-        return cls(
+        found = cls(
             find,
             known=frozenset(name for each in environment.distributions for name in each.packages),
             python=tuple(int(part) for part in version.groups() if part) if version else None,
             platform=environment.interpreter.markers.get("sys_platform"),
         )
+        found.is_local = lambda package: (
+            locate_package(environment, package) is None and _local(package, folders) is not None
+        )
+        return found
 
     @classmethod
     def of_trees(cls, trees: Mapping[str, Tree]) -> Sources:

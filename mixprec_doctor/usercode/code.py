@@ -118,9 +118,13 @@ class UserCode:
         return self.parsed.lines[node.lineno - 1].decode("utf-8", errors="replace").strip()
 
 
-def read_code(asked: str, environment: Environment, machine: Machine) -> UserCode:
-    """The code given as text, or as ``@file``; beside the sources of the environment it is asked about."""
-    sources = Sources.of_environment(environment)
+def read_code(asked: str, environment: Environment, machine: Machine, *, beside: Iterable[str] = ()) -> UserCode:
+    """The code given as text, or as ``@file``; beside the sources of the environment it is asked about.
+
+    ``beside`` are the folders that Python would look into first; of a file it is its own folder that comes first.
+    """
+    folders = [Path(asked[1:]).absolute().parent] if asked.startswith("@") else []
+    sources = Sources.of_environment(environment, beside=[*folders, *map(Path, beside)])
     sources.facts = machine_facts(machine, environment, sources, os.environ)
     place, source = "the code", asked.encode()
     if asked.startswith("@"):

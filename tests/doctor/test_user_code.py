@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -329,3 +330,20 @@ def test_a_call_fits_exactly_when_python_takes_it(
         assert misfit(call, records)
     else:
         assert not misfit(call, records)
+
+
+def test_modules_of_the_users_own_folder_are_found_and_followed(
+    sglang: FakeEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "fine.py").write_text("import sglang\n")
+    (folder / "broken.py").write_text("import fine\nfrom sglang.srt.nowhere import thing\n")
+    monkeypatch.chdir(folder)
+    assert findings(sglang, "import fine") == []
+    (found,) = findings(sglang, "import broken")
+    assert found.code == "MP204"
+    assert found.summary == "importing this needs sglang.srt.nowhere: not there"
+    (folder / "script.py").write_text("import fine\n")
+    monkeypatch.chdir(tmp_path)
+    assert findings(sglang, f"@{folder / 'script.py'}") == []
