@@ -141,5 +141,5 @@ CHECK = Check(
     cure="Install one of the releases of vLLM that the finding names, or a release of SGLang that needs none.",
     find=_find,
     about_code=True,
-    explains=("MP202", "MP204", "MP205", "MP208"),
+    explains=("MP202", "MP204", "MP205", "MP208", "MP215"),
 )
