@@ -13,12 +13,11 @@ from mixprec_doctor.records.defaultchange import DefaultChange
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
-from mixprec_doctor.records.lenders import Lenders
+from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.resolving.borrowing import Borrowed
-from mixprec_doctor.resolving.lending import Avoid
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.usercode.code import UserCode

@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["CHECK"]
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
-from mixprec_doctor.records.need import Need
+from mixprec_doctor.records.need import ABSENT, Need
 from mixprec_doctor.records.resolution import How
 from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
 from mixprec_doctor.resolving.providers import cure
@@ -123,7 +124,17 @@ def _of_absent(absent: list[str], patient: Patient) -> Finding:
 
 def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: str) -> Finding:
     names = ", ".join(need.import_name for need in needs)
-    command = cure(needs, patient.environment)
+    guessed = [need.import_name.partition(".")[0] for need in needs if _is_unnamed(need)]
+    command = cure(
+        [
+            replace(need, distribution=need.import_name.partition(".")[0]) if _is_unnamed(need) else need
+            for need in needs
+        ],
+        patient.environment,
+    )
+    text = "install all of them at once"
+    if guessed:
+        text += f"; no metadata here names what holds {', '.join(guessed)}: a distribution of that name is taken"
     engine = needs[0].chain[0].module.partition(".")[0] if needs[0].chain else None
     return Finding(
         code="MP204",
@@ -132,9 +143,14 @@ def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: s
         summary=summary.format(names=names),
         cause="Python would name them one at a time, in this order",
         evidence=tuple(str(need) for need in needs),
-        remedy=Remedy(text="install all of them at once", commands=(command,)) if command else _moved(needs, code),
+        remedy=Remedy(text=text, commands=(command,)) if command else _moved(needs, code),
         subjects=tuple(dict.fromkeys([*(each.import_name for each in needs), *_askers(needs)])),
     )
+
+
+def _is_unnamed(need: Need) -> bool:
+    """A package that is not there at all, and whose distribution nothing names; of an engine MP206 speaks."""
+    return need.reason == ABSENT and need.distribution is None and need.import_name.partition(".")[0] not in SERVERS
 
 
 def _moved(needs: list[Need], code: UserCode) -> Remedy | None:

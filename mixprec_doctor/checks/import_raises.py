@@ -10,9 +10,9 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.lending import lender_remedy
 from mixprec_doctor.checks.requirements import Verdict, installer, judge_requirements
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.records.lenders import Avoid
 from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
 from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names
-from mixprec_doctor.resolving.lending import Avoid
 from mixprec_doctor.resolving.registrations import config_names
 from mixprec_doctor.usercode import UserCode
 

@@ -13,9 +13,8 @@ from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.environment.requirement import parse_requirement
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Remedy
-from mixprec_doctor.records.lenders import Lenders
+from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.resolving.borrowing import Borrowed
-from mixprec_doctor.resolving.lending import Avoid
 
 
 def lender_remedy(names: Iterable[Borrowed], lender: str, patient: Patient, *, avoid: Avoid | None = None) -> Remedy:

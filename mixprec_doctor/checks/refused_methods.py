@@ -79,8 +79,8 @@ CHECK = Check(
     promise="The engine names quantization methods as supported that its own lookup refuses in this environment.",
     explanation=(
         "An engine's table of methods says little: SGLang up to 0.5.5 keeps entries that work only with vLLM beside "
-        "it, and raises when one of them is asked for. The function that answers for a method is worked out for each name "
-        "in its table. Only what certainly raises is named."
+        "it, and raises when one of them is asked for. The function that answers for a method is worked out for each "
+        "name in its table. Only what certainly raises is named."
     ),
     example="SGLang 0.5.3 without vLLM lists `gguf`, `bitsandbytes` and `marlin`, and refuses them.",
     cure="Use another method, or mend the import that the finding of `--code` names.",
