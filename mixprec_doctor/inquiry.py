@@ -11,12 +11,12 @@ from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.index.releases import Index
 from mixprec_doctor.records.defaultchange import DefaultChange
 from mixprec_doctor.records.environment import Environment
-from mixprec_doctor.records.lenders import Lenders
+from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.records.release import Release
-from mixprec_doctor.remedies.checking import fitting_tags, hurried_settings
+from mixprec_doctor.remedies.places import fitting_tags, hurried_settings
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.defaults import changed_defaults
-from mixprec_doctor.resolving.lending import Avoid, find_lenders
+from mixprec_doctor.resolving.lending import find_lenders
 
 Told = Callable[[int, int, Release], None]
 

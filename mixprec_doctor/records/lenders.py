@@ -1,11 +1,20 @@
-"""Lenders: which releases of a distribution have all the names that another package takes from it."""
+"""Lenders: which releases of a distribution have all the names that another package takes from it, and what those
+releases must not have."""
 
 from __future__ import annotations
 
-__all__ = ["Lenders"]
+__all__ = ["Avoid", "Lenders"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Avoid:
+    """Model types that no module of a package may register: the installed transformers has them itself."""
+
+    package: str
+    taken: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.tags import Tag
 from packaging.version import Version
 
 from mixprec_doctor.errors import MixprecError
-from mixprec_doctor.index.errors import NoSuchRelease
-from mixprec_doctor.index.releases import Index
+
+if TYPE_CHECKING:
+    from mixprec_doctor.index.releases import Index
 
 _WORKERS = 8
 
@@ -43,6 +45,8 @@ class Availability:
 
 def availability(index: Index, requirement: str, *, tags: tuple[Tag, ...] | None, python: str | None) -> Availability:
     """Whether the index has what is asked for, and what is nearest to it."""
+    from mixprec_doctor.index.errors import NoSuchRelease
+
     asked = Requirement(requirement)
     exists = False
     try:

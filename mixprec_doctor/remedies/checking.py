@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["check_remedies", "fitting_tags", "hurried_settings"]
+__all__ = ["check_remedies"]
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from packaging.requirements import Requirement
-from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 
 from mixprec_doctor.environment.requirement import parse_requirement
-from mixprec_doctor.index.errors import UnreadableSettings
-from mixprec_doctor.index.releases import Index
-from mixprec_doctor.index.settings import IndexSettings, read_settings
-from mixprec_doctor.index.store import Store
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.remedies.asking import Availability, Question, ask_all, availability
 from mixprec_doctor.remedies.commands import Install, read_install
 
 _LIMIT = 5.0  # seconds, for all together
-_PATIENCE = 2.0  # seconds, for one connection
 _TORCH_INDEX = "https://download.pytorch.org/whl/"  # it has the builds that PyPI refuses for their local versions
 _BUILDS = ("cpu", "cu", "rocm", "xpu")
 
@@ -40,13 +34,11 @@ def check_remedies(
         return findings
     if offline:
         return _unchecked(findings, installs, "offline was asked for")
-    try:
-        settings = hurried_settings(environment)
-    except UnreadableSettings as fault:
-        return _unchecked(findings, installs, str(fault).splitlines()[0])
-    if not settings.indexes and not settings.find_links:
-        return _unchecked(findings, installs, "pip is set up to use no index")
-    places = _Places(settings)
+    from mixprec_doctor.remedies.places import find_places, fitting_tags  # all that speaks to a server comes with it
+
+    places = find_places(environment)
+    if isinstance(places, str):
+        return _unchecked(findings, installs, places)
     tags, python = fitting_tags(environment)
 
     def ask(question: Question) -> Availability:
@@ -55,48 +47,6 @@ def check_remedies(
     questions = [question for install in installs.values() for question in _questions(install)]
     answers, reason = ask_all(questions, ask, limit=limit)
     return tuple(_checked(finding, installs, answers, reason) for finding in findings)
-
-
-class _Places:
-    """An index for each place that a question can be about; made when asked for, sharing one cache."""
-
-    def __init__(self, settings: IndexSettings) -> None:
-        self._settings = settings
-        self._store = Store()
-        self._indexes: dict[tuple[str | None, tuple[str, ...]], Index] = {}
-
-    def index(self, question: Question) -> Index:
-        key = (question.index, question.extra_indexes)
-        if key not in self._indexes:
-            settings = self._settings
-            if question.index:
-                settings = replace(settings, index_url=question.index, no_index=False)
-            if question.extra_indexes:
-                settings = replace(settings, extra_index_urls=(*settings.extra_index_urls, *question.extra_indexes))
-            self._indexes[key] = Index(settings=settings, store=self._store)
-        return self._indexes[key]
-
-
-def hurried_settings(environment: Environment) -> IndexSettings:
-    """Those of pip, for the interpreter that it would be run by, and with little patience."""
-    settings = read_settings(prefix=environment.prefix) if environment.prefix else read_settings()
-    return replace(settings, timeout=min(settings.timeout, _PATIENCE), retries=0)
-
-
-def fitting_tags(environment: Environment) -> tuple[tuple[Tag, ...] | None, str | None]:
-    """Tags and version of the examined interpreter; None for what is not known of it."""
-    interpreter = environment.interpreter
-    version = interpreter.version
-    if version is None or interpreter.implementation not in (None, "cpython"):
-        return None, version
-    major, minor = (int(part) for part in version.split(".")[:2])
-    platforms = list(platform_tags())
-    tags = (
-        *cpython_tags((major, minor), platforms=platforms),
-        *compatible_tags((major, minor), f"cp{major}{minor}", platforms),
-    )
-    full = interpreter.markers.get("python_full_version", version)
-    return tags, full
 
 
 def _installs(findings: Iterable[Finding]) -> Iterable[tuple[str, Install]]:

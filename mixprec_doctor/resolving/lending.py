@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Avoid", "find_lenders"]
+__all__ = ["find_lenders"]
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 
 from packaging.tags import Tag
 from packaging.utils import canonicalize_name
@@ -17,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 from mixprec_doctor.environment.requirement import parse_requirement
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.index.releases import Index
-from mixprec_doctor.records.lenders import Lenders
+from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.records.release import Release
 from mixprec_doctor.resolving.borrowing import Borrowed, lacking
 from mixprec_doctor.resolving.registrations import registers_taken
@@ -29,14 +28,6 @@ from mixprec_doctor.source.tree import module_files
 
 _THREADS = 8  # mostly waiting for a server
 _PATIENCE = 45.0  # seconds; from the cache all of them take one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Avoid:
-    """Model types that no module of a package may register: the installed transformers has them itself."""
-
-    package: str
-    taken: frozenset[str]
 
 
 Told = Callable[[int, int, Release], None]

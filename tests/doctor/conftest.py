@@ -13,7 +13,7 @@ from mixprec_doctor.index.settings import IndexSettings
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.machine import Accelerator, Machine
-from mixprec_doctor.remedies import checking
+from mixprec_doctor.remedies import places
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import find_layout
 from mixprec_doctor.source import Exports, Sources
@@ -110,7 +110,7 @@ class FakeEnvironment:
 @pytest.fixture(autouse=True)
 def no_index_for_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remedies are not looked up on the real index."""
-    monkeypatch.setattr(checking, "read_settings", lambda **_: IndexSettings(no_index=True))
+    monkeypatch.setattr(places, "read_settings", lambda **_: IndexSettings(no_index=True))
 
 
 @pytest.fixture

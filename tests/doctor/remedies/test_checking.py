@@ -9,7 +9,7 @@ import pytest
 from mixprec_doctor.index.settings import IndexSettings
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
-from mixprec_doctor.remedies import check_remedies, checking
+from mixprec_doctor.remedies import check_remedies, places
 from tests.doctor.conftest import FakeEnvironment
 
 
@@ -19,7 +19,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "wheels"
     folder.mkdir()
     settings = IndexSettings(no_index=True, find_links=(str(folder),))
-    monkeypatch.setattr(checking, "read_settings", lambda **_: settings)
+    monkeypatch.setattr(places, "read_settings", lambda **_: settings)
     return folder
 
 
@@ -101,7 +101,7 @@ def test_an_index_that_does_not_answer_leaves_the_commands_as_they_are(
     fake: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = IndexSettings(index_url="https://127.0.0.1:9/simple", timeout=0.5)
-    monkeypatch.setattr(checking, "read_settings", lambda **_: settings)
+    monkeypatch.setattr(places, "read_settings", lambda **_: settings)
     remedy = checked(fake.read(), "pip install 'a-name-that-no-cache-has==1.0'")
     assert remedy.commands == ("pip install 'a-name-that-no-cache-has==1.0'",)
     assert remedy.checked is None
@@ -118,6 +118,6 @@ def test_nothing_is_asked_where_findings_are_only_notes(fake: FakeEnvironment, m
     def refuse(**_: object) -> IndexSettings:
         raise AssertionError("the index was asked")
 
-    monkeypatch.setattr(checking, "read_settings", refuse)
+    monkeypatch.setattr(places, "read_settings", refuse)
     note = Finding(code="X", severity=Severity.INFO, summary="s", remedy=Remedy(text="t", commands=("pip install a",)))
     assert check_remedies([note], fake.read()) == (note,)
