@@ -29,7 +29,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         if modules:
             yield Finding(
                 code="MP403",
-                severity=Severity.ERROR,
+                severity=_severity(distribution, patient),
                 engine=next((each.engine for each in patient.engines if each.distribution == distribution.name), None),
                 summary=(f"{distribution.name} {distribution.version} was installed for another Python than {version}"),
                 cause="its compiled modules carry the name of that Python, and this one does not see them",
@@ -41,7 +41,15 @@ def _find(patient: Patient) -> Iterator[Finding]:
                         f"'{distribution.name}=={distribution.version}'",
                     ),
                 ),
+                subjects=distribution.packages,
             )
+
+
+def _severity(distribution: Distribution, patient: Patient) -> Severity:
+    """An error, but where the code that was asked about has nothing to do with it."""
+    code = patient.code
+    concerned = code is None or any(code.concerns(package) for package in distribution.packages)
+    return Severity.ERROR if concerned else Severity.WARNING
 
 
 def _foreign_tag(tag: str, ours: str) -> bool:
@@ -77,4 +85,5 @@ CHECK = Check(
     example="pydantic-core for CPython 3.12 in a copied site-packages of Python 3.11.",
     cure="Install it again with the interpreter that will run it.",
     find=_find,
+    explains=("MP204", "MP113", "MP102"),
 )

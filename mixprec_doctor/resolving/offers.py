@@ -82,7 +82,7 @@ class Offers:
             part = ".".join(parts[:length])
             text = self._sources.text(part)
             tree = self._sources.tree(parts[0])
-            if text is None and (tree is None or has_extension(tree, part)):
+            if text is None and (tree is None or has_extension(tree, part, self._sources.python)):
                 return True
             if text is not None and (b"__path__" in text or _registers(text, wanted)):
                 return True
@@ -104,7 +104,7 @@ class Offers:
         path = name.replace(".", "/")
         for site in self._site_paths:
             tree = FolderTree(site / top, top)
-            if tree.has(path) or tree.has(f"{path}.py") or has_extension(tree, name):
+            if tree.has(path) or tree.has(f"{path}.py") or has_extension(tree, name, self._sources.python):
                 return True
         return False
 
@@ -133,7 +133,7 @@ class Offers:
     def _of_opaque(self, module: str, inner: str) -> Offer:
         """A compiled module, one that cannot be parsed, or a folder without ``__init__``."""
         tree = self._sources.tree(module.partition(".")[0])
-        if self._sources.text(module) is not None or tree is None or has_extension(tree, module):
+        if self._sources.text(module) is not None or tree is None or has_extension(tree, module, self._sources.python):
             return Offer.UNKNOWN
         there = self.has_module(inner)
         return {Truth.YES: Offer.SUBMODULE, Truth.NO: Offer.NOTHING}.get(there, Offer.UNKNOWN)

@@ -115,7 +115,7 @@ class Sources:
             if top in sys.stdlib_module_names:
                 return Truth.YES
             return Truth.UNKNOWN if self._known is None else Truth.of(top in self._known)
-        if any(tree.has(path) for path in module_files(name)) or has_extension(tree, name):
+        if any(tree.has(path) for path in module_files(name)) or has_extension(tree, name, self.python):
             return Truth.YES
         return Truth.of(tree.has(name.replace(".", "/")) and bool(tree.list(name.replace(".", "/"))))
 

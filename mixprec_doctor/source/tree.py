@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["FolderTree", "Tree"]
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,9 @@ from typing import Protocol
 from mixprec_doctor.files import LARGEST_SOURCE, read_file
 
 _EXTENSIONS = (".so", ".pyd")
+_TAGGED = re.compile(
+    r"\.(?:cpython-|cp)(\d+)t?[-.]"
+)  # _core.cpython-312-x86_64-linux-gnu.so, _core.cp312-win_amd64.pyd
 
 
 class Tree(Protocol):
@@ -108,7 +112,15 @@ def module_files(module: str) -> tuple[str, str]:
     return f"{base}/__init__.py", f"{base}.py"
 
 
-def has_extension(tree: Tree, module: str) -> bool:
-    """Whether a compiled module of that name lies in the tree."""
+def has_extension(tree: Tree, module: str, python: tuple[int, ...] | None = None) -> bool:
+    """Whether a compiled module of that name lies in the tree that this version of Python would see."""
     folder, _, stem = module.replace(".", "/").rpartition("/")
-    return any(name.startswith(f"{stem}.") and name.endswith(_EXTENSIONS) for name in tree.list(folder or module))
+    return any(
+        name.startswith(f"{stem}.") and name.endswith(_EXTENSIONS) and _is_for(name, python)
+        for name in tree.list(folder or module)
+    )
+
+
+def _is_for(file: str, python: tuple[int, ...] | None) -> bool:
+    tagged = _TAGGED.search(file)
+    return tagged is None or python is None or len(python) < 2 or tagged[1] == f"{python[0]}{python[1]}"
