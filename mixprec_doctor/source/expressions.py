@@ -9,33 +9,20 @@ from __future__ import annotations
 __all__ = ["OPEN", "THERE", "Expressions"]
 
 import ast
-import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mixprec_doctor.source.functions import Evaluation
+from mixprec_doctor.source.attributes import has_attribute
+from mixprec_doctor.source.functions import Evaluation, gives_its_result, local_names
 from mixprec_doctor.source.module import Binding, Guard, ParsedModule, dotted
+from mixprec_doctor.source.operands import OPEN, THERE, Change, Table, change_of, compared, truth_of
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth, every, some
 
-OPEN = object()  # not decided
-THERE = object()  # a module, class or function: true and not None, nothing more is known
-_PLAIN = (str, int, float, bool, tuple, type(None))
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.is_, ast.IsNot: operator.is_not,
-    ast.In: lambda one, other: one in other, ast.NotIn: lambda one, other: one not in other,
-}  # fmt: skip
 _SYSTEMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 
 Judge = Callable[[Guard, ParsedModule], Truth]
-
-
-class _Table(tuple[object, ...]):
-    """What a container holds that can be added to later: good for ``in``, and equal to nothing."""
-
-    has_more: bool = False  # statements of the module do add to it
 
 
 class Expressions:
@@ -59,11 +46,20 @@ class Expressions:
 
     def truth(self, node: ast.expr, parsed: ParsedModule, given: Mapping[str, object] | None = None) -> Truth:
         """Whether an expression is true; ``given`` are values of a function's parameters, where it stands in one."""
-        before, self._given = self._given, given or self._given
+        before, self._given = self._given, self._given if given is None else given
         try:
-            return _truth(self.value(node, parsed))
+            return self._truth(node, parsed)
         finally:
             self._given = before
+
+    def _truth(self, node: ast.expr, parsed: ParsedModule) -> Truth:
+        """What is joined or turned may be true or false although its value is not known."""
+        if isinstance(node, ast.BoolOp):
+            join = every if isinstance(node.op, ast.And) else some
+            return join([self._truth(value, parsed) for value in node.values])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self._truth(node.operand, parsed)
+        return truth_of(self.value(node, parsed))
 
     def value(self, node: ast.expr, parsed: ParsedModule) -> object:
         """What an expression gives; OPEN when that is not decided."""
@@ -75,19 +71,27 @@ class Expressions:
 
     def _several(self, node: ast.Tuple | ast.List | ast.Set, parsed: ParsedModule) -> object:
         values = tuple(self.value(each, parsed) for each in node.elts)
-        if any(each is OPEN or each is THERE for each in values):
+        if any(each is OPEN or each is THERE or isinstance(each, Table) for each in values):
             return OPEN
-        return values if isinstance(node, ast.Tuple) else _Table(values)
+        return values if isinstance(node, ast.Tuple) else Table(values)
 
     def _not(self, node: ast.UnaryOp, parsed: ParsedModule) -> object:
-        return _known(~self.truth(node.operand, parsed)) if isinstance(node.op, ast.Not) else OPEN
+        return _known(self._truth(node, parsed)) if isinstance(node.op, ast.Not) else OPEN
 
     def _joined(self, node: ast.BoolOp, parsed: ParsedModule) -> object:
-        join = every if isinstance(node.op, ast.And) else some
-        return _known(join([self.truth(value, parsed) for value in node.values]))
+        """The operand that decides, as Python gives it back."""
+        decides = Truth.NO if isinstance(node.op, ast.And) else Truth.YES
+        for operand in node.values[:-1]:
+            value = self.value(operand, parsed)
+            holds = truth_of(value)
+            if holds is decides:
+                return value
+            if holds is Truth.UNKNOWN:
+                return THERE if self._truth(node, parsed) is Truth.YES else OPEN
+        return self.value(node.values[-1], parsed)
 
     def _chosen(self, node: ast.IfExp, parsed: ParsedModule) -> object:
-        taken = self.truth(node.test, parsed)
+        taken = self._truth(node.test, parsed)
         if taken is Truth.UNKNOWN:
             return OPEN
         return self.value(node.body if taken is Truth.YES else node.orelse, parsed)
@@ -95,7 +99,7 @@ class Expressions:
     def _compare(self, node: ast.Compare, parsed: ParsedModule) -> object:
         values = [self.value(each, parsed) for each in (node.left, *node.comparators)]
         steps = zip(node.ops, values, values[1:], strict=False)
-        return _known(every(_compared(op, one, other) for op, one, other in steps))
+        return _known(every(compared(op, one, other) for op, one, other in steps))
 
     def _part(self, node: ast.Subscript, parsed: ParsedModule) -> object:
         whole = self._platform.get(dotted(node.value), OPEN)
@@ -113,6 +117,8 @@ class Expressions:
         if node.attr == "TYPE_CHECKING":
             return False
         text = dotted(node)
+        if text.partition(".")[0] in self._given:
+            return OPEN
         if text in self._platform:
             return self._platform[text]
         if self._sources.facts is not None and text.endswith(f".version.{node.attr}"):
@@ -123,18 +129,23 @@ class Expressions:
         return OPEN
 
     def _module(self, name: str, parsed: ParsedModule) -> ParsedModule | None:
-        """The module of the same package that a name is plainly bound to."""
-        for binding in parsed.by_name.get(name, ())[-1:]:
-            statement, alias = binding.statement, binding.alias
-            base: str | None = None
-            if isinstance(statement, ast.ImportFrom) and alias is not None:
-                package = parsed.absolute(statement)
-                base = f"{package}.{alias.name}" if package else None
-            elif isinstance(statement, ast.Import) and alias is not None and alias.asname:
-                base = alias.name
-            if base and _top(base) == _top(parsed.name):
-                return self._sources.module(base)
-        return None
+        """The module of the same package that a name is bound to."""
+        key = (parsed.name, f"{name}.")
+        if key in self._following:
+            return None
+        self._following.add(key)
+        try:
+            binding = self._last(name, parsed)
+        finally:
+            self._following.discard(key)
+        statement, alias = (binding.statement, binding.alias) if binding is not None else (None, None)
+        base: str | None = None
+        if isinstance(statement, ast.ImportFrom) and alias is not None:
+            package = parsed.absolute(statement)
+            base = f"{package}.{alias.name}" if package else None
+        elif isinstance(statement, ast.Import) and alias is not None and alias.asname:
+            base = alias.name
+        return self._sources.module(base) if base and _top(base) == _top(parsed.name) else None
 
     def _call(self, node: ast.Call, parsed: ParsedModule) -> object:
         called = dotted(node.func)
@@ -147,9 +158,12 @@ class Expressions:
         given = self.value(node.args[0], parsed)
         if called.rpartition(".")[2] == "find_spec" and isinstance(given, str):
             there = self._sources.has_module(given)
+            above = given.rpartition(".")[0]
+            if above and self._sources.has_module(above) is not Truth.YES:
+                return OPEN  # it raises, if there is nothing above
             return {Truth.YES: THERE, Truth.NO: None}.get(there, OPEN)
         if called == "bool":
-            return _known(_truth(given))
+            return _known(truth_of(given))
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
             text = self.value(node.func.value, parsed)
             if isinstance(text, str) and isinstance(given, str):
@@ -167,48 +181,55 @@ class Expressions:
                 return text.lower() if isinstance(text, str) else OPEN
         values = [self.value(each, parsed) for each in node.args]
         if called == "hasattr" and len(node.args) == 2 and isinstance(values[1], str):
-            return _known(self._has(dotted(node.args[0]), values[1]))
+            package = dotted(node.args[0])
+            return (
+                _known(has_attribute(package, values[1], self._sources)) if self._is_import(package, parsed) else OPEN
+            )
         if called in ("os.getenv", "os.environ.get") and values and isinstance(values[0], str):
             environ = facts.get("os.environ")
-            default = values[1] if len(values) > 1 else None
+            further = [*values[1:], *(self.value(word.value, parsed) for word in node.keywords)]
+            default = further[0] if further else None
             return environ.get(values[0], default) if isinstance(environ, Mapping) else OPEN
-        if isinstance(node.func, ast.Name) and not node.keywords and OPEN not in values:
+        if isinstance(node.func, ast.Name) and not node.keywords and not any(each is OPEN for each in values):
             return self._of_function(node.func.id, values, parsed)
         return OPEN
 
-    def _has(self, package: str, name: str) -> Truth:
-        """Whether a package has an attribute: not when its text never names it and nothing adds to it from outside."""
-        text = self._sources.text(package)
-        if text is None:
-            return Truth.UNKNOWN
-        if self._sources.has_module(f"{package}.{name}") is Truth.YES:
-            return Truth.YES
-        added = self._sources.has_module(f"{package.partition('.')[0]}_{name}")
-        mentioned = re.search(rb"\b%s\b" % re.escape(name).encode(), text) is not None
-        return Truth.NO if added is Truth.NO and not mentioned else Truth.UNKNOWN
+    def _is_import(self, name: str, parsed: ParsedModule) -> bool:
+        """Whether a dotted name means the module so named, and no variable."""
+        root = _top(name)
+        bound = parsed.by_name.get(root, ())
+        return root not in self._given and bool(bound) and all(
+            isinstance(each.statement, ast.Import) and each.alias is not None and each.alias.asname in (None, root)
+            for each in bound
+        )  # fmt: skip
 
     def _of_function(self, name: str, values: list[object], parsed: ParsedModule) -> object:
-        found = self._function(name, parsed)
         key = (parsed.name, f"{name}()")
-        if found is None or key in self._following:
+        if key in self._following or name in self._given:
             return OPEN
-        function, home = found
-        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-        if len(names) < len(values) or len(names) - len(values) > len(function.args.defaults):
-            return OPEN
-        defaults = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
-        given = {each: self.value(default, home) for each, default in defaults.items()}
-        given |= dict(zip(names, values, strict=False))
         self._following.add(key)
         try:
-            return Evaluation(
-                value=lambda node, names: self.inside(node, names, home),
-                truth=lambda node, names: _truth(self.inside(node, names, home)),
-                imports=lambda statement: self._importable(statement, home),
-                unknown=OPEN,
-            ).returned(function, given)
+            found = self._function(name, parsed)
+            return OPEN if found is None else self._returned(*found, values)
         finally:
             self._following.discard(key)
+
+    def _returned(self, function: ast.FunctionDef, home: ParsedModule, values: list[object]) -> object:
+        arguments = function.args
+        names = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
+        if len(names) < len(values) or len(names) - len(values) > len(arguments.defaults):
+            return OPEN
+        defaults: dict[str, ast.expr | None] = dict(zip(reversed(names), reversed(arguments.defaults), strict=False))
+        defaults |= {each.arg: value for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)}
+        given: dict[str, object] = dict.fromkeys(local_names(function), OPEN)
+        given |= {each: self.inside(value, {}, home) for each, value in defaults.items() if value is not None}
+        given |= dict(zip(names, values, strict=False))
+        return Evaluation(
+            value=lambda node, names: self.inside(node, names, home),
+            truth=lambda node, names: self.truth(node, home, names),
+            runs=lambda guard: self._judge(guard, home),
+            unknown=OPEN,
+        ).returned(function, given)
 
     def inside(self, node: ast.expr, names: Mapping[str, object], parsed: ParsedModule) -> object:
         """What an expression in a function gives, for some values of its names."""
@@ -218,24 +239,18 @@ class Expressions:
         finally:
             self._given = before
 
-    def _importable(self, statement: ast.Import | ast.ImportFrom, parsed: ParsedModule) -> Truth:
-        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else [
-            parsed.absolute(statement) or ""
-        ]  # fmt: skip
-        return every(self._sources.has_module(name) for name in names)
-
     def _function(self, name: str, parsed: ParsedModule) -> tuple[ast.FunctionDef, ParsedModule] | None:
         """A function of the same package, through what modules import from one another."""
         seen: set[str] = set()
         while parsed.name not in seen:
             seen.add(parsed.name)
-            bindings = parsed.by_name.get(name) or parsed.by_name.get("*")
-            if not bindings:
+            binding = self._last(name, parsed) if name in parsed.by_name else self._last("*", parsed)
+            if binding is None or _is_global_elsewhere(name, parsed):
                 return None
-            binding = bindings[-1]
             statement = binding.statement
             if isinstance(statement, ast.FunctionDef):
-                return parsed.whole(statement), parsed
+                whole = parsed.whole(statement)
+                return (whole, parsed) if gives_its_result(whole) else None
             if not isinstance(statement, ast.ImportFrom) or binding.alias is None:
                 return None
             target = parsed.absolute(statement)
@@ -249,28 +264,22 @@ class Expressions:
     def _name(self, node: ast.Name, parsed: ParsedModule) -> object:
         if node.id in self._given:
             return self._given[node.id]
-        before, self._given = self._given, {}
-        try:
-            found = self._follow(node.id, parsed)
-        finally:
-            self._given = before
-        if isinstance(found, _Table) and _adds_to(node.id, parsed):
-            found = _Table(found)
-            found.has_more = True
-        return found
+        return self._follow(node.id, parsed)
 
     def _keys(self, node: ast.Dict, parsed: ParsedModule) -> object:
         """A dictionary counts as its keys, which is all that ``in`` asks for."""
         keys: list[object] = []
+        has_more = False
         for key, value in zip(node.keys, node.values, strict=True):
             found = self.value(value if key is None else key, parsed)
-            if key is None and not isinstance(found, _Table):
+            if key is None and not isinstance(found, Table):
                 return OPEN
             if found is OPEN or found is THERE:
                 return OPEN
-            keys += found if key is None and isinstance(found, _Table) else [found]
-        table = _Table(keys)
-        table.has_more = any(isinstance(value, ast.Name) and _adds_to(value.id, parsed) for value in node.values)
+            keys += found if key is None and isinstance(found, Table) else [found]
+            has_more = has_more or (key is None and isinstance(found, Table) and (found.has_more or not found))
+        table = Table(keys)
+        table.has_more = has_more
         return table
 
     def _follow(self, name: str, parsed: ParsedModule) -> object:
@@ -280,17 +289,39 @@ class Expressions:
         if name == "__name__":
             return parsed.name
         key = (parsed.name, name)
-        if key in self._following:
+        if key in self._following or _is_global_elsewhere(name, parsed):
             return OPEN
+        before, self._given = self._given, {}  # names of a function mean nothing at the top level
         self._following.add(key)
         try:
-            for binding in reversed(parsed.by_name.get(name, ())):
-                runs = every(self._judge(guard, parsed) for guard in binding.guards)
-                if runs is not Truth.NO:
-                    return self._bound(binding, parsed) if runs is Truth.YES else OPEN
+            binding = self._last(name, parsed)
+            found = self._bound(binding, parsed) if binding is not None else OPEN
         finally:
             self._following.discard(key)
-        return OPEN
+            self._given = before
+        if isinstance(found, Table):
+            change = change_of(name, parsed)
+            if change is Change.TAKES:
+                return OPEN
+            more = found.has_more or change is Change.ADDS
+            found = Table(found)
+            found.has_more = more
+        return found
+
+    def _last(self, name: str, parsed: ParsedModule) -> Binding | None:
+        """The binding of a name that is the last to run; None where that is not certain."""
+        stars = parsed.by_name.get("*", ()) if name != "*" else ()
+        for binding in reversed(parsed.by_name.get(name, ())):
+            runs = every(self._judge(guard, parsed) for guard in binding.guards)
+            if runs is not Truth.NO:
+                hidden = any(star.line > binding.line and self._may_bring(star, name, parsed) for star in stars)
+                return binding if runs is Truth.YES and not hidden else None
+        return None
+
+    def _may_bring(self, star: Binding, name: str, parsed: ParsedModule) -> bool:
+        target = parsed.absolute(star.statement) if isinstance(star.statement, ast.ImportFrom) else None
+        source = self._sources.module(target) if target and _top(target) == _top(parsed.name) else None
+        return source is None or name in source.by_name or "*" in source.by_name
 
     def _bound(self, binding: Binding, parsed: ParsedModule) -> object:
         statement, alias = binding.statement, binding.alias
@@ -321,37 +352,10 @@ class Expressions:
         return THERE if self._sources.has_module(f"{target}.{name}") is Truth.YES else OPEN
 
 
-def _compared(op: ast.cmpop, one: object, other: object) -> Truth:
-    if one is OPEN or other is OPEN:
-        return Truth.UNKNOWN
-    if one is THERE or other is THERE:
-        known = isinstance(op, (ast.Is, ast.IsNot)) and (one is None or other is None)
-        return Truth.of(isinstance(op, ast.IsNot)) if known else Truth.UNKNOWN
-    if not isinstance(one, _PLAIN) or not isinstance(other, _PLAIN):
-        return Truth.UNKNOWN
-    if isinstance(one, _Table) or (isinstance(other, _Table) and not isinstance(op, (ast.In, ast.NotIn))):
-        return Truth.UNKNOWN
-    if isinstance(other, _Table) and other.has_more and one not in other:
-        return Truth.UNKNOWN
-    if isinstance(op, (ast.Is, ast.IsNot)) and not (one is None or other is None or isinstance(one, bool)):
-        return Truth.UNKNOWN
-    try:
-        return Truth.of(bool(_COMPARE[type(op)](one, other)))
-    except TypeError:
-        return Truth.UNKNOWN
-
-
-def _truth(value: object) -> Truth:
-    if value is OPEN or (isinstance(value, _Table) and not value):
-        return Truth.UNKNOWN
-    return Truth.YES if value is THERE else Truth.of(bool(value))
-
-
-def _adds_to(name: str, parsed: ParsedModule) -> bool:
-    """Whether a statement outside of functions adds to a container."""
-    text = parsed.outline.source if parsed.outline else parsed.source
-    added = rb"\b%s(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault|append|extend|add|insert)\()"
-    return re.search(added % re.escape(name).encode(), text) is not None
+def _is_global_elsewhere(name: str, parsed: ParsedModule) -> bool:
+    """Whether some function of the module may bind one of its names anew."""
+    declared = rb"^[ \t]+global\b[^\n#]*\b%s\b" % re.escape(name).encode()
+    return b"global " in parsed.source and re.search(declared, parsed.source, re.MULTILINE) is not None
 
 
 def _known(truth: Truth) -> object:
