@@ -130,9 +130,8 @@ CHECK = Check(
         "often no vLLM at all, so any release may lie beside it. Every `from vllm... import ...` at the top level of "
         "SGLang's modules is held against the source of the installed vLLM. Where one `try` stands around many "
         "imports, one name that is gone takes all others with it, and SGLang reports only that vLLM is not available, "
-        "or asks "
-        "to install it although it is there. Which releases of vLLM have all of the names is found out by reading the "
-        "releases on the index; nothing of it is noted down in mixprec."
+        "or asks to install it although it is there. Which releases of vLLM have all of the names is found out by "
+        "reading the releases on the index."
     ),
     example=(
         "SGLang 0.4.7 beside vLLM 0.10.1, which dropped `quantization.aqlm`: GPTQ, AWQ, GGUF and eleven other methods "

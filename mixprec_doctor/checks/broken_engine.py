@@ -54,8 +54,7 @@ CHECK = Check(
     promise="The files of an engine and the metadata about it do not agree.",
     explanation=(
         "Either the metadata lists an import package that is not there, or the package lies there without "
-        "metadata, or the metadata folder lacks METADATA or RECORD. Engines ask importlib.metadata "
-        "for their own "
+        "metadata, or the metadata folder lacks METADATA or RECORD. Engines ask importlib.metadata for their own "
         "version and plugins while they start, and fail with PackageNotFoundError or load no plugin at all."
     ),
     example=("`rm -r site-packages/vllm`, an installation that was interrupted, a copied site-packages folder."),

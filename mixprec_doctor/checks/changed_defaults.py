@@ -85,12 +85,12 @@ def _finding(
 CHECK = Check(
     code="MP303",
     title="A default that changed between releases",
-    promise="The code leaves an argument to its default, and a recent release changed that default.",
+    promise="The code leaves an argument to its default, and other releases have another default.",
     explanation=(
         "Only with `--code`, and only where an index can be asked. For each class of an engine that the code "
-        "constructs, the same class is read in the sixteen releases before the installed one. A default that was "
-        "another then changes what the call means, without an error. It is a note, no fault: the code may well mean "
-        "the new default."
+        "constructs, the same class is read in the sixteen releases before the installed one and in the four after it. "
+        "Where a default was or will be another, the same call means something else there, without an error. It is a "
+        "note, no fault: the code may well mean the default that is installed."
     ),
     example="`Fp8Config()` of vLLM: `is_checkpoint_fp8_serialized` is `True` since 0.31.0, `False` before.",
     cure="Give the argument instead of leaving it to the default.",

@@ -148,7 +148,7 @@ def _release(package: str, patient: Patient) -> str:
 
 CHECK = Check(
     code="MP203",
-    title="An import that this release does not answer",
+    title="A module or name that is not in this release",
     promise="The code that was asked about imports a module or name that the installed release does not have.",
     explanation=(
         "Only with `--code`. Every import of the code that no `try` guards, and every name that it takes from an "

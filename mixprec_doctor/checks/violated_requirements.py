@@ -121,7 +121,8 @@ CHECK = Check(
         "the engine's modules are followed from the one that starts its server (with `--code` from those that the "
         "code imports), and what they take from the distribution without a guard is looked up in the installed "
         "version. Something gone is an error; when all is there it is only noted, since engines pin many distributions "
-        "exactly that work in other versions too."
+        "exactly that work in other versions too. Exact pins that stand in an engine's extras only are noted too: "
+        "`pip check` never looks at those."
     ),
     example="SGLang 0.5.3 pins `torch==2.8.0`; the environment has torch 2.13.0, and every import finds what it takes.",
     cure="Install the versions that the finding lists, or an engine release that was made for those you have.",

@@ -21,17 +21,29 @@ from mixprec_doctor.reports.page import page_for
 @click.command()
 @target_options
 @click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
-@click.option("--code", metavar="CODE", help="Ask what would happen to some lines of Python there, or to @FILE.")
-@click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
-@click.option("--verify", is_flag=True, help="Really import, construct and run the code, in a process that is watched.")
 @click.option(
-    "--time-limit", type=click.FloatRange(min=1), metavar="SECONDS", help="For each thing that --verify tries: 120."
+    "--code", metavar="CODE|@FILE", help="Ask whether these lines of Python would work there, and if not, why."
 )
-@click.option("--offline", is_flag=True, help="Ask no package index, where a finding would be clearer for it.")
+@click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
+@click.option("--verify", is_flag=True, help="Really import and construct, or run the --code, in a watched process.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="For each thing that --verify tries; 120 if left out.",
+)
+@click.option("--offline", is_flag=True, help="Ask no package index about releases and install commands.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option("--select", multiple=True, metavar="CODES", help="Only these findings: MP103 or MP4, by commas.")
+@click.option("--select", multiple=True, metavar="CODES", help="Only these findings, e.g. MP103,MP4 (all MP4xx).")
 @click.option("--ignore", multiple=True, metavar="CODES", help="Leave these findings out.")
-@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    show_default=True,
+    help="Form of the report.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file.")
 def doctor(
     *,
@@ -49,10 +61,12 @@ def doctor(
     format_: str,
     output: Path | None,
 ) -> int:
-    """Say what is installed, where the engines' names live, what is broken and how to mend it.
+    """Say what is installed, what is broken, why, and what to type; with --code, of a line that fails.
 
-    Without --verify nothing of the examined environment is imported; nothing is ever installed into it. Exit
-    code: 0 nothing grave, 1 errors found, 2 misuse, 3 nothing could be examined.
+    The environment is that of the interpreter which runs mixprec, or the one named. Without --verify nothing of it is
+    imported or run; nothing is ever installed into it. `mixprec explain CODE` says more about a finding.
+
+    Exit code: 0 no error found, 1 errors found, 2 misuse, 3 nothing could be examined.
     """
     check_target(python, site_packages)
     if static and verify:

@@ -41,16 +41,20 @@ class UnreadableLog(MixprecError):
 @click.command()
 @click.argument("what", metavar="CODE|FILE|-")
 @target_options
-@click.option("--format", "format_", type=click.Choice(DIAGNOSIS_FORMATS), default="text", show_default=True)
-@click.option("--offline", is_flag=True, help="Ask no package index, where a finding would be clearer for it.")
+@click.option(
+    "--format", "format_", type=click.Choice(DIAGNOSIS_FORMATS), default="text", show_default=True, help="For a log."
+)
+@click.option("--offline", is_flag=True, help="Ask no package index about releases and install commands.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a file.")
 def explain(
     *, what: str, python: Path | None, site_packages: Path | None, format_: str, offline: bool, output: Path | None
 ) -> int | None:
     """Explain a finding's CODE, e.g. MP401, or a traceback or log of a failed start: a FILE, or - for standard input.
 
-    A log is held against what the doctor finds in the environment that --python or --site-packages names.
-    Exit code for a log: 1 explained, 0 nothing explains it, 2 misuse, 3 no failure in it.
+    A log is held against what the doctor finds in the environment that it is of: name that with --python or
+    --site-packages. Nothing of it is run.
+
+    Exit code for a log: 1 something explains it, 0 nothing does, 2 misuse, 3 no failure in it.
     """
     page = page_for(sys.stdout) if output is None else Page()
     if re.fullmatch(r"MP\d{3}", what, re.IGNORECASE) or not _is_log(what):

