@@ -56,21 +56,36 @@ def read_reach(sources: Sources, modules: Iterable[str]) -> Reach:
     """What importing the modules reaches; they are all of one package, whose modules are followed."""
     asked = tuple(modules)
     package = asked[0].partition(".")[0]
-    waiting = deque(each for module in asked for each in _chain(module))
+    waiting: deque[str] = deque()
+    queued: set[str] = set()
+
+    def follow(module: str) -> None:
+        if module in queued:
+            return
+        parent = module.rpartition(".")[0]
+        if parent:
+            follow(parent)
+        queued.add(module)
+        waiting.append(module)
+
+    for module in asked:
+        follow(module)
     seen: set[str] = set()
     mentions: list[Mention] = []
+    inside = f"{package}."
     while waiting:
         module = waiting.popleft()
-        if module in seen or (text := sources.text(module)) is None:
+        if (text := sources.text(module)) is None:
             continue
         seen.add(module)
-        for mention in _mentions(module, text, is_package=_is_package(sources, module)):
-            if mention.target.partition(".")[0] != package:
-                mentions.append(mention)
+        for line, target, names in _statements(module, text, is_package=_is_package(sources, module)):
+            if target != package and not target.startswith(inside):
+                mentions.append(Mention(module=module, line=line, target=target, names=tuple(_names(names))))
                 continue
-            waiting += _chain(mention.target)
-            if _is_package(sources, mention.target):
-                waiting += (f"{mention.target}.{name}" for name in mention.names)
+            follow(target)
+            if names and _is_package(sources, target):
+                for name in _names(names):
+                    follow(f"{target}.{name}")
     return Reach(package=package, modules=frozenset(seen), mentions=tuple(mentions))
 
 
@@ -85,8 +100,8 @@ def library_reach(library: Path, names: Iterable[str]) -> frozenset[str]:
         seen.add(name)
         for file, is_package in ((library / name / "__init__.py", True), (library / f"{name}.py", False)):
             if file.is_file():
-                found = _mentions(name, file.read_bytes(), is_package=is_package)
-                tops = (mention.target.partition(".")[0] for mention in found)
+                found = _statements(name, file.read_bytes(), is_package=is_package)
+                tops = (target.partition(".")[0] for _, target, _ in found)
                 waiting += [top for top in tops if top in sys.stdlib_module_names and top not in seen]
                 break
     return frozenset(seen)
@@ -97,30 +112,26 @@ def _is_package(sources: Sources, module: str) -> bool:
     return tree is not None and tree.has(module.replace(".", "/") + "/__init__.py")
 
 
-def _chain(module: str) -> Iterator[str]:
-    parts = module.split(".")
-    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-
-
-def _mentions(module: str, text: bytes, *, is_package: bool) -> Iterator[Mention]:
+def _statements(module: str, text: bytes, *, is_package: bool) -> Iterator[tuple[int, str, bytes]]:
+    """The line of each import that runs, the module it names and, as they are written, the names it takes."""
     line, quotes, last = 1, [0, 0], 0
     for start in _starts(text):
         found = _IMPORT.match(text, start)
         if found is None or start < last:
             continue
-        passed = text[last:start]
-        line, last = line + passed.count(b"\n"), start
-        quotes = [count + passed.count(mark) for count, mark in zip(quotes, _QUOTES, strict=True)]
-        if any(count % 2 for count in quotes):
+        line += text.count(b"\n", last, start)
+        quotes = [count + text.count(mark, last, start) for count, mark in zip(quotes, _QUOTES, strict=True)]
+        last = start
+        if quotes[0] % 2 or quotes[1] % 2:
             continue  # inside of a docstring
-        if found["modules"] is not None:
-            for part in found["modules"].split(b","):
-                if names := part.split():
-                    yield Mention(module=module, line=line, target=names[0].decode(errors="replace"))
+        target, names, modules = found.groups()
+        if modules is not None:
+            for part in modules.split(b","):
+                if words := part.split():
+                    yield line, words[0].decode(errors="replace"), b""
             continue
-        target = _absolute(found["target"].decode(errors="replace"), module, is_package=is_package)
-        if target:
-            yield Mention(module=module, line=line, target=target, names=tuple(_names(found["names"])))
+        if absolute := _absolute(target.decode(errors="replace"), module, is_package=is_package):
+            yield line, absolute, names
 
 
 def _starts(text: bytes) -> list[int]:
@@ -135,16 +146,17 @@ def _starts(text: bytes) -> list[int]:
 
 
 def _names(raw: bytes) -> Iterator[str]:
-    for part in _COMMENT.sub(b"", raw).replace(b"\\\n", b" ").strip(b"() \t\r\n").split(b","):
+    plain = _COMMENT.sub(b"", raw) if b"#" in raw else raw
+    for part in plain.replace(b"\\\n", b" ").strip(b"() \t\r\n").split(b","):
         words = part.split(b";")[0].split()
         if words and words[0] != b"*":
             yield words[0].decode(errors="replace")
 
 
 def _absolute(target: str, module: str, *, is_package: bool) -> str:
-    level = len(target) - len(target.lstrip("."))
-    if not level:
+    if target[0] != ".":
         return target
+    level = len(target) - len(target.lstrip("."))
     parts = module.split(".")
     base = parts[: len(parts) - level + (1 if is_package else 0)]
     return ".".join([*base, *filter(None, [target.lstrip(".")])]) if base else ""
