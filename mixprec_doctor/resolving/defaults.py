@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TookTooLong
 from functools import partial
 
 from packaging.version import InvalidVersion, Version
@@ -69,8 +68,8 @@ def _histories(
         asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
         for release, future in asked:
             found[release.version] = future.result(timeout=max(0.0, deadline - time.monotonic()))
-    except (TookTooLong, MixprecError, OSError):
-        pass  # what was read until then tells of the nearest releases
+    except Exception:  # noqa: BLE001  whatever is wrong with one release or with time, the nearer ones are read
+        pass
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return found

@@ -115,7 +115,7 @@ def _judge(
             sources = Sources(wheel.tree)
             has = _has_all(sources, wanted) and not (avoid is not None and _registers(sources, avoid))
             fits = has and _admits(wheel.distribution.requires, beside)
-    except (MixprecError, OSError):
+    except Exception:  # noqa: BLE001  whatever is wrong with one release, the others are judged
         return None
     index.store.keep_answer(key, f"{int(has)}{int(fits)}")
     return has, fits
