@@ -125,7 +125,7 @@ CHECK = Check(
         "`EngineArgs`, to the signature of that. Calls of methods of objects are not judged, nor calls of things whose "
         "signature cannot be known for certain."
     ),
-    example="`Fp8Config(weight_bits=8)`: no release of either engine has that parameter.",
+    example="`Fp8Config(weight_bits=8)`: no release of SGLang has that parameter.",
     cure="Use the names of the signature shown, or `mixprec_doctor.construct`, which knows what each argument means.",
     find=_find,
     about_code=True,

@@ -138,8 +138,8 @@ CHECK = Check(
     title="Built against another torch",
     promise="A compiled module wants functions that the installed torch, Python or library does not have.",
     explanation=(
-        "The symbols that a compiled module takes from others are looked up in the hash tables of all libraries that "
-        "it would be loaded with: the interpreter, torch as it is after `import torch`, and what the module needs "
+        "The symbols that a compiled module takes from others are looked up in all libraries that it would be loaded "
+        "with: the interpreter, torch as it is after `import torch`, and what the module needs "
         "itself. Those of the C and C++ runtime are judged by their versions (MP404). One that is nowhere ends the "
         "import with `undefined symbol`."
     ),

@@ -139,8 +139,9 @@ CHECK = Check(
     explanation=(
         "Every compiled module lists the libraries that must be there when it is loaded. They are looked for as the "
         "loader does: what torch has loaded before, the folders that the file itself names, LD_LIBRARY_PATH, the cache "
-        "of ldconfig, the usual folders. Libraries that lie somewhere else in the environment are taken to be opened "
-        "by their package. Libraries of the GPU driver are only missed where the code that was asked about needs them."
+        "of ldconfig, the usual folders. A library that lies elsewhere in the environment counts as there, since its "
+        "package may open it itself. Those of the GPU driver are only missed where the code that was asked about "
+        "needs them."
     ),
     example=(
         "sgl-kernel needs libnuma.so.1, which slim container images leave out; a CUDA build of vLLM needs "

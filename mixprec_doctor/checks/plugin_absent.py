@@ -57,7 +57,7 @@ CHECK = Check(
         "so mixprec has to be installed there."
     ),
     example=("mixprec in one virtual environment, vLLM in another; `mixprec doctor --python` works, `launch` cannot."),
-    cure="`pip install mixprec` with the engine's own interpreter.",
+    cure="In a clone of mixprec, `python -m pip install .` with the engine's own interpreter.",
     find=_find,
     about_mixprec=True,
 )
