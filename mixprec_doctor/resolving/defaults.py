@@ -68,11 +68,11 @@ def _histories(
         asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
         for release, future in asked:
             found[release.version] = future.result(timeout=max(0.0, deadline - time.monotonic()))
+        return found
     except Exception:  # noqa: BLE001  whatever is wrong with one release or with time, the nearer ones are read
-        pass
+        return found
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return found
 
 
 def _coming(
