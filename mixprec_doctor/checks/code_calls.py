@@ -27,11 +27,11 @@ def _find(patient: Patient) -> Iterator[Finding]:
     code = patient.code
     for call, found in calls_and_meanings(code.parsed, code.exports) if code is not None else ():
         assert code is not None  # noqa: S101  the line above
-        if not isinstance(found, Found) or found.module.startswith(MAIN) or not _is_callable(found):
+        if not isinstance(found, Found) or found.module.startswith(MAIN):
             continue
-        if doubt_about(found, code.exports) is not None:
-            continue  # what is not known for certain is no fault of the call
         parameters = parameters_of(found, code.exports)
+        if not _is_callable(found, parameters) or doubt_about(found, code.exports) is not None:
+            continue  # what is not known for certain is no fault of the call
         wrong = misfit(call, parameters)
         if wrong:
             yield _finding(code, call, found, parameters, wrong, patient)
@@ -60,8 +60,11 @@ def _handed_on(
         yield _finding(code, call, forwarding.target, taken, wrong, patient, called=found.name, by_way=by_way)
 
 
-def _is_callable(found: Found) -> bool:
-    return found.value is None and isinstance(found.node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+def _is_callable(found: Found, parameters: tuple[Parameter, ...]) -> bool:
+    """Whether it is a class or function, written as one or made by a call that says what it takes."""
+    if found.value is not None:
+        return isinstance(found.value, ast.Call) and bool(parameters)
+    return isinstance(found.node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
 
 
 def _finding(

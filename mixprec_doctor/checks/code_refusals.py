@@ -10,21 +10,23 @@ from mixprec_doctor.checks.blame import blame_of
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.source.exports import Found
-from mixprec_doctor.source.lineage import resolve_expression
 from mixprec_doctor.usercode import UserCode
+from mixprec_doctor.usercode.certainty import certain_calls, may_alter
 from mixprec_doctor.usercode.code import MAIN
 from mixprec_doctor.usercode.refusals import Refusal, find_refusal
+from mixprec_doctor.usercode.scopes import calls_and_meanings
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
     code = patient.code
-    for call in code.calls() if code is not None else ():
-        assert code is not None  # noqa: S101  the line above
-        found = resolve_expression(call.func, code.parsed, code.exports)
-        if not isinstance(found, Found) or found.module == MAIN:
+    if code is None:
+        return
+    certain = set(map(id, certain_calls(code)))
+    for call, found in calls_and_meanings(code.parsed, code.exports):
+        if id(call) not in certain or not isinstance(found, Found) or found.module.startswith(MAIN):
             continue
         refusal = find_refusal(call, found, code.exports)
-        if refusal is not None:
+        if refusal is not None and not may_alter(code, refusal, call):
             line = f"{code.place}, line {call.lineno}: {code.line(call)}"
             yield _finding(refusal, line, code, patient)
 

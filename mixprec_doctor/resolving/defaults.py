@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from packaging.version import InvalidVersion, Version
@@ -64,15 +65,13 @@ def _histories(
     deadline = time.monotonic() + _PATIENCE
     pool = ThreadPoolExecutor(_THREADS)
     found: dict[str, Mapping[str, str] | None] = {}
-    try:
+    # Whatever is wrong with one release, or with time: the nearer ones are read by then.
+    with suppress(Exception):
         asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
         for release, future in asked:
             found[release.version] = future.result(timeout=max(0.0, deadline - time.monotonic()))
-        return found
-    except Exception:  # noqa: BLE001  whatever is wrong with one release or with time, the nearer ones are read
-        return found
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return found
 
 
 def _coming(

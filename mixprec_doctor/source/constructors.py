@@ -91,6 +91,14 @@ def _doubt_about_class(found: Found, parsed: ParsedModule, exports: Exports) -> 
 
 
 def _call_of(found: Found, exports: Exports) -> _Call:
+    key = ("call", found.module, found.name, id(found.node), id(found.value))
+    if key not in exports.kept:
+        exports.kept[key] = found, _read_call(found, exports)  # with the nodes, so that no others can get their ids
+    call: _Call = exports.kept[key][1]
+    return call
+
+
+def _read_call(found: Found, exports: Exports) -> _Call:
     parsed = exports.sources.module(found.module)
     if parsed is None or found.node is None:
         return _Call()

@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mixprec_doctor.records.resolution import How
 from mixprec_doctor.source.conditions import Conditions
@@ -79,6 +80,7 @@ class Exports:
         self.conditions = Conditions(sources, self)
         self._publics = Publics(self.conditions.judge, self._assigned)
         self._lazies = LazyNames(sources, self._module_of)
+        self.kept: dict[tuple[object, ...], Any] = {}  # what others work out from the answers, once
         self._no_packages: dict[str, str | None] = {}  # modules, and the plain module above them
 
     def look_up(self, module: str, name: str) -> Origin:

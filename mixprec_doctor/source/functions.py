@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "gives_its_result", "local_names", "touched"]
+__all__ = ["Evaluation", "bound_within", "gives_its_result", "local_names", "touched"]
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +31,13 @@ def gives_its_result(function: ast.FunctionDef) -> bool:
 def local_names(function: ast.FunctionDef) -> frozenset[str]:
     """Every name that is a function's own: its parameters and what its statements bind."""
     names = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
-    return frozenset(names.union(*(_bound_in(node) for node in ast.walk(function) if node is not function)))
+    return frozenset(names.union(*(bound_within(each) for each in function.body)))
+
+
+def bound_within(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement binds, at any depth."""
+    for node in ast.walk(statement):
+        yield from _bound_in(node)
 
 
 def _bound_in(node: ast.AST) -> Iterable[str]:

@@ -123,6 +123,10 @@ class ParsedModule:
     def _wholes(self) -> dict[tuple[int, int], ast.stmt]:
         return {}
 
+    @cached_property
+    def _unparsed(self) -> dict[int, tuple[ast.expr, str]]:
+        return {}  # a node is kept with its text, so that no other can get its id
+
     def absolute(self, statement: ast.ImportFrom) -> str | None:
         """The absolute name of the module that ``from ... import`` names; None beyond the top level."""
         if not statement.level:
@@ -137,7 +141,9 @@ class ParsedModule:
     def text(self, node: ast.expr) -> str:
         """The source text of an expression, as written when it stands on one line."""
         if node.end_lineno != node.lineno or node.end_col_offset is None:
-            return ast.unparse(node)
+            if id(node) not in self._unparsed:
+                self._unparsed[id(node)] = (node, ast.unparse(node))
+            return self._unparsed[id(node)][1]
         line = self.lines[node.lineno - 1]
         return line[node.col_offset : node.end_col_offset].decode("utf-8", errors="replace")
 

@@ -6,7 +6,7 @@ __all__ = ["UnreadableCode", "UserCode", "read_code"]
 
 import ast
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.need import Need
 from mixprec_doctor.rehearsal import SERVERS, Rehearsal, Stop, Swallowed
+from mixprec_doctor.resolving.importcalls import suppresses
 from mixprec_doctor.resolving.needs import NeedFinder
 from mixprec_doctor.resolving.providers import required_packages
 from mixprec_doctor.source.conditions import FailedTry
 from mixprec_doctor.source.exports import Exports
-from mixprec_doctor.source.module import ParsedModule, UnparsableModule, parse_module
+from mixprec_doctor.source.module import Branch, Guard, ParsedModule, UnparsableModule, parse_module
 from mixprec_doctor.source.sources import Sources
-from mixprec_doctor.usercode.facts import machine_facts
+from mixprec_doctor.source.truth import Truth
+from mixprec_doctor.usercode.facts import changes_environment, machine_facts
 from mixprec_doctor.usercode.libraries import unloadable_in
 
 MAIN = "__main__"
@@ -65,7 +67,11 @@ class UserCode:
 
     def imports(self) -> Iterator[ast.Import | ast.ImportFrom]:
         """Import statements anywhere in the code, but for those that a try or TYPE_CHECKING guards."""
-        yield from _imports(self.parsed.tree.body)
+        yield from _imports(self.parsed.tree.body, self._runs)
+
+    def _runs(self, statement: ast.If) -> Truth:
+        guard = Guard(branch=Branch.IF, line=statement.lineno, test=statement.test)
+        return self.exports.conditions.judge(guard, self.parsed)
 
     def calls(self) -> Iterator[ast.Call]:
         """Every call in the code."""
@@ -125,7 +131,6 @@ def read_code(asked: str, environment: Environment, machine: Machine, *, beside:
     """
     folders = [Path(asked[1:]).absolute().parent] if asked.startswith("@") else []
     sources = Sources.of_environment(environment, beside=[*folders, *map(Path, beside)])
-    sources.facts = machine_facts(machine, environment, sources, os.environ)
     place, source = "the code", asked.encode()
     if asked.startswith("@"):
         place = asked[1:]
@@ -141,6 +146,8 @@ def read_code(asked: str, environment: Environment, machine: Machine, *, beside:
     except (SyntaxError, ValueError) as fault:
         line = f"line {fault.lineno}: {fault.msg}" if isinstance(fault, SyntaxError) else str(fault)
         raise UnreadableCode(place, line) from None
+    environ = None if changes_environment(parsed) else os.environ
+    sources.facts = machine_facts(machine, environment, sources, environ)
     sources.adopt(parsed)
     rehearsal = Rehearsal(Exports(sources), environment, unloadable=unloadable_in(environment))
     stop = rehearsal.run(parsed)
@@ -153,18 +160,20 @@ def read_code(asked: str, environment: Environment, machine: Machine, *, beside:
     )
 
 
-def _imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+def _imports(body: list[ast.stmt], runs: Callable[[ast.If], Truth]) -> Iterator[ast.Import | ast.ImportFrom]:
     for statement in body:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             yield statement
-        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
-            yield from _imports(statement.orelse)
+        elif isinstance(statement, ast.If):
+            holds = Truth.NO if "TYPE_CHECKING" in ast.unparse(statement.test) else runs(statement)
+            yield from _imports(statement.body if holds is not Truth.NO else [], runs)
+            yield from _imports(statement.orelse if holds is not Truth.YES else [], runs)
         elif isinstance(statement, ast.Try):
             if not statement.handlers:
-                yield from _imports(statement.body)
-            yield from _imports([*statement.orelse, *statement.finalbody])
-        else:
+                yield from _imports(statement.body, runs)
+            yield from _imports([*statement.orelse, *statement.finalbody], runs)
+        elif not (isinstance(statement, ast.With) and suppresses(statement)):
             for part in ("body", "orelse"):
                 inner = getattr(statement, part, None)
                 if isinstance(inner, list):
-                    yield from _imports(inner)
+                    yield from _imports(inner, runs)

@@ -8,9 +8,10 @@ import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mixprec_doctor.rehearsal.taking import message_of
+from mixprec_doctor.rehearsal.taking import message_of, raised_name
 from mixprec_doctor.source.exports import Exports, Found
 from mixprec_doctor.source.expressions import OPEN, THERE
+from mixprec_doctor.source.functions import bound_within, gives_its_result, local_names, touched
 from mixprec_doctor.source.lineage import find_method
 from mixprec_doctor.source.module import ParsedModule
 from mixprec_doctor.source.truth import Truth
@@ -59,15 +60,21 @@ def refusal_of(found: Found, given: Mapping[str, object], exports: Exports) -> R
 
 def _function(found: Found, exports: Exports) -> ast.FunctionDef | None:
     parsed = exports.sources.module(found.module)
-    node = find_method(found.node, "__init__") if isinstance(found.node, ast.ClassDef) else found.node
-    return parsed.whole(node) if parsed is not None and isinstance(node, ast.FunctionDef) else None
+    node = found.node
+    if isinstance(node, ast.ClassDef):
+        makes = node.keywords or find_method(node, "__new__") is not None  # it may not come to __init__
+        node = None if makes else find_method(node, "__init__")
+    whole = parsed.whole(node) if parsed is not None and isinstance(node, ast.FunctionDef) else None
+    return whole if whole is not None and gives_its_result(whole) else None
 
 
 def _argument(node: ast.expr) -> object:
     """The value of a plain argument; of a list or call no more than that it is there."""
     if isinstance(node, ast.Constant):
         return node.value
-    return THERE if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set)) and ast.unparse(node)[1:-1] else OPEN
+    elements = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+    spread = any(each is None or isinstance(each, ast.Starred) for each in elements)
+    return THERE if elements and not spread else OPEN
 
 
 class _Walk:
@@ -88,12 +95,11 @@ class _Walk:
             *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
         ]
         self._parameters = {each.arg for each in (*named, *arguments.kwonlyargs)}
-        names: Names = dict.fromkeys(_stored(function.body), OPEN)
-        names |= dict.fromkeys(self._parameters, OPEN)
+        names: Names = dict.fromkeys(local_names(function), OPEN)
         for argument, default in defaults:
             if default is not None:
                 names[argument.arg] = self._exports.conditions.value(default, self._parsed, {})
-        names |= given
+        names |= {name: value for name, value in given.items() if name in self._parameters}
         found = self._walk(function.body, names)
         return found if isinstance(found, Refusal) else None
 
@@ -110,6 +116,7 @@ class _Walk:
             return self._refused(statement, names)
         if isinstance(statement, ast.If):
             holds = self._exports.conditions.truth(statement.test, self._parsed, names)
+            names |= dict.fromkeys([*touched(statement.test, names)], OPEN)
             if holds is not Truth.UNKNOWN:
                 self._tests.append(statement.test)
                 found = self._walk(statement.body if holds is Truth.YES else statement.orelse, names)
@@ -118,23 +125,21 @@ class _Walk:
                 return found
         elif isinstance(statement, ast.Assign):
             value = self._exports.conditions.value(statement.value, self._parsed, names)
-            names |= dict.fromkeys(_stored([statement]), OPEN)
+            names |= dict.fromkeys([*bound_within(statement), *touched(statement, names)], OPEN)
             names |= {each.id: value for each in statement.targets if isinstance(each, ast.Name)}
             return None
         if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
             return _ENDED
-        names |= dict.fromkeys(_stored([statement]), OPEN)
+        names |= dict.fromkeys([*bound_within(statement), *touched(statement, names)], OPEN)
         return None
 
     def _refused(self, statement: ast.Raise, names: Names) -> Refusal:
-        raised = statement.exc
-        name = raised.func if isinstance(raised, ast.Call) else raised
         read = [node.id for test in self._tests for node in ast.walk(test) if isinstance(node, ast.Name)]
         return Refusal(
             function=self._found.name,
             module=self._found.module,
             line=statement.lineno,
-            exception=ast.unparse(name) if name is not None else "an exception",
+            exception=_exception(statement),
             message=message_of(
                 statement, lambda node: self._exports.conditions.value(node, self._parsed, names)
             ),
@@ -143,9 +148,7 @@ class _Walk:
         )  # fmt: skip
 
 
-def _stored(body: Iterable[ast.stmt]) -> Iterable[str]:
-    """Names that statements bind, at any depth."""
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
+def _exception(statement: ast.Raise) -> str:
+    """The name of what is raised, where that is a class."""
+    name = raised_name(statement, None) or ""
+    return name if name[:1].isupper() else "an exception"

@@ -186,6 +186,13 @@ def test_what_a_function_imports_is_known_inside_of_it_and_its_variables_hide_im
     assert [each.summary.partition("(")[0] for each in calls] == ["LazyImport"]
 
 
+def test_a_class_that_a_call_makes_is_held_against_what_it_was_made_of(fake: FakeEnvironment) -> None:
+    made = "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\nlog = print.__call__('x')\n"
+    fake.install("maker", files={"maker/__init__.py": made})
+    (found,) = findings(fake, "from maker import Point, log\nPoint(x=1, z=2)\nlog(1, 2)")
+    assert "no parameter z" in found.summary
+
+
 @pytest.mark.parametrize(
     ("short", "long", "fits"),
     [
