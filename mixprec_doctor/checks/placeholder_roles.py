@@ -32,6 +32,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
                     if attempt.fault and "stands in for it" in attempt.fault
                 ),
                 remedy=Remedy(text="install what that import needs, or do without these formats"),
+                subjects=(engine,),
             )
 
 
