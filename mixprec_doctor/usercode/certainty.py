@@ -17,6 +17,8 @@ from mixprec_doctor.usercode.refusals import Refusal
 from mixprec_doctor.usercode.scopes import calls_and_meanings
 
 _TAKES_FAULTS = re.compile(r"raises|assertRaises")
+_CHANGERS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "remove", "setdefault", "update"}
+_PATCHES = re.compile(r"setattr|setitem|patch|object|dict")  # setattr, patch, patch.object, monkeypatch.setattr
 
 
 def certain_calls(code: UserCode) -> Iterator[ast.Call]:
@@ -48,15 +50,19 @@ def _that_count(node: ast.AST, code: UserCode) -> Iterator[ast.AST]:
 
 
 def may_alter(code: UserCode, refusal: Refusal, refused: ast.Call) -> bool:
-    """Whether the code may change what decides a refusal: it sets such a name of the module, names it in a text, as
-    patches do, or calls another function of that module that mentions it."""
+    """Whether the code may change what decides a refusal.
+
+    It may where it sets such a name of the module, patches it, or calls another function there that mentions it.
+    """
     names = set(refusal.names)
     for node in ast.walk(code.parsed.tree) if names else ():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.rpartition(".")[2] in names:
+        if isinstance(node, ast.Call) and _PATCHES.search(_last(node.func)) and names & set(_texts(node)):
             return True
         if isinstance(node, ast.Attribute) and node.attr in names and not isinstance(node.ctx, ast.Load):
             return True
-        if isinstance(node, (ast.Subscript, ast.Attribute)) and _last(node.value) in names:
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load) and _last(node.value) in names:
+            return True
+        if isinstance(node, ast.Attribute) and node.attr in _CHANGERS and _last(node.value) in names:
             return True
     others = (each for call, each in calls_and_meanings(code.parsed, code.exports) if call is not refused)
     return any(
@@ -64,6 +70,13 @@ def may_alter(code: UserCode, refusal: Refusal, refused: ast.Call) -> bool:
         and each.module == refusal.module and _mentions(each, names, code)
         for each in others
     )  # fmt: skip
+
+
+def _texts(call: ast.Call) -> Iterator[str]:
+    """The last names of the texts that a call is given."""
+    for each in call.args:
+        if isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value.rpartition(".")[2]
 
 
 def _last(node: ast.expr) -> str:

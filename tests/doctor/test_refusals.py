@@ -103,6 +103,26 @@ get([1, 2])
 def get(names=None):
     if names is not None:
         raise ValueError("no names here")""",
+    "a_flag_that_the_code_only_looks_at": """import pkg.a as a
+print("HAS", a.HAS, len(a.NAMES))
+if __name__ == "__main__":
+    a.get()
+# a.py
+HAS = False
+NAMES = ["one"]
+def get():
+    if not HAS or "two" not in NAMES:
+        raise ImportError("install it")""",
+    "a_handler_elsewhere": """from pkg.a import get
+try:
+    print("nothing")
+except ValueError:
+    pass
+finally:
+    get()
+# a.py
+def get():
+    raise ValueError""",
     "a_test_inside_of_a_test": """from pkg.a import get
 get("fp8", 3)
 # a.py
@@ -313,6 +333,30 @@ import os
 def get():
     if os.getenv("PKG_FLAG", "0") != "1":
         raise ValueError("set PKG_FLAG")""",
+    "a_module_s_flag_that_the_code_patches": """from unittest import mock
+import pkg.a
+with mock.patch("pkg.a.STRICT", False):
+    pkg.a.get()
+# a.py
+STRICT = True
+def get():
+    if STRICT:
+        raise ValueError""",
+    "a_module_s_table_that_the_code_adds_to": """import pkg.a
+pkg.a.METHODS["own"] = 1
+pkg.a.get("own")
+# a.py
+METHODS = {"fp8": 1}
+def get(name):
+    if name not in METHODS:
+        raise ValueError""",
+    "a_branch_for_another_python": """import sys
+from pkg.a import get
+if sys.version_info < (3, 0):
+    get()
+# a.py
+def get():
+    raise ValueError""",
     "a_module_s_flag_that_the_code_sets": """import pkg.a
 pkg.a.STRICT = False
 pkg.a.get()
