@@ -124,6 +124,7 @@ def _of_absent(absent: list[str], patient: Patient) -> Finding:
 
 def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: str) -> Finding:
     names = ", ".join(need.import_name for need in needs)
+    needs = [replace(need, distribution=None) if _is_lent(need) else need for need in needs]
     guessed = [need.import_name.partition(".")[0] for need in needs if _is_unnamed(need)]
     command = cure(
         [
@@ -135,6 +136,8 @@ def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: s
     text = "install all of them at once"
     if guessed:
         text += f"; no metadata here names what holds {', '.join(guessed)}: a distribution of that name is taken"
+    if any(_is_lent(need) for need in needs):
+        text += "; asked again after that, the doctor says which release of the other engine has what is taken from it"
     engine = needs[0].chain[0].module.partition(".")[0] if needs[0].chain else None
     return Finding(
         code="MP204",
@@ -146,6 +149,13 @@ def _of_needs(needs: list[Need], patient: Patient, code: UserCode, *, summary: s
         remedy=Remedy(text=text, commands=(command,)) if command else _moved(needs, code),
         subjects=tuple(dict.fromkeys([*(each.import_name for each in needs), *_askers(needs)])),
     )
+
+
+def _is_lent(need: Need) -> bool:
+    """Something of the other engine: the release that its metadata names may be one for other hardware."""
+    asker = need.chain[-1].module.partition(".")[0] if need.chain else ""
+    lender = need.import_name.partition(".")[0]
+    return asker != lender and {asker, lender} <= SERVERS
 
 
 def _is_unnamed(need: Need) -> bool:

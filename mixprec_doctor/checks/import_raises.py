@@ -15,13 +15,14 @@ from mixprec_doctor.rehearsal import SERVERS, Stop, StopKind
 from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names
 from mixprec_doctor.resolving.registrations import config_names
 from mixprec_doctor.usercode import UserCode
+from mixprec_doctor.usercode.code import MAIN
 
 
 def _find(patient: Patient) -> Iterator[Finding]:
     code = patient.code
     stop = code.stop if code is not None else None
-    if code is None or stop is None or stop.root.kind is not StopKind.RAISED:
-        return
+    if code is None or stop is None or stop.root.kind is not StopKind.RAISED or stop.root.asker == MAIN:
+        return  # what the lines raise themselves, they mean
     root = stop.root
     package = root.asker.partition(".")[0]
     yield Finding(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.environment.engines import ENGINES, locate_package
-from mixprec_doctor.environment.manifest import Match, code_version, match_files, public, read_manifest
+from mixprec_doctor.environment.manifest import Match, code_version, match_files, public, recorded_paths
 from mixprec_doctor.records.environment import Distribution
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
@@ -52,14 +52,13 @@ def _find(patient: Patient) -> Iterator[Finding]:
 def _is_bycatch(package: str, owners: Iterable[Distribution]) -> bool:
     """Whether every owner is about something else: a folder of tests, a build script at the top level."""
     return package in _BYCATCH or not any(
-        (*each.packages, *each.namespaces) == (package,) or 2 * len(_modules(each, package)) >= len(_modules(each))
-        for each in owners
+        (*each.packages, *each.namespaces) == (package,) or _is_half_of(package, each) for each in owners
     )
 
 
-def _modules(distribution: Distribution, package: str = "") -> list[str]:
-    files = (each.path for each in read_manifest(distribution) if each.path.endswith((".py", ".so", ".pyd")))
-    return [path for path in files if not package or path.startswith((f"{package}/", f"{package}."))]
+def _is_half_of(package: str, distribution: Distribution) -> bool:
+    modules = [path for path in recorded_paths(distribution) if path.endswith((".py", ".so", ".pyd"))]
+    return 2 * sum(path.startswith((f"{package}/", f"{package}.")) for path in modules) >= len(modules)
 
 
 def _finding(package: str, claims: list[_Claim], patient: Patient) -> Finding:

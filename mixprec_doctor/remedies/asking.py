@@ -50,7 +50,8 @@ def availability(index: Index, requirement: str, *, tags: tuple[Tag, ...] | None
     asked = Requirement(requirement)
     exists = False
     try:
-        releases = index.find(Requirement(f"{asked.name}{asked.specifier}"), tags=tags, python=python)
+        # A bare name would give the newest alone, where pip takes the newest that fits.
+        releases = index.find(Requirement(f"{asked.name}{asked.specifier or '>=0'}"), tags=tags, python=python)
         exists = True
         if any(release.fits for release in releases):
             return Availability(exists=True, fits=True)

@@ -23,14 +23,14 @@ _BUILDS = ("cpu", "cu", "rocm", "xpu")
 def check_remedies(
     findings: Iterable[Finding], environment: Environment, *, offline: bool = False, limit: float = _LIMIT
 ) -> tuple[Finding, ...]:
-    """The findings, their install commands confirmed or mended; nothing is asked where all is well.
+    """The findings, their install commands confirmed or mended; nothing is asked for notes, or where all is well.
 
     A version that no index has, or that has no file for the interpreter, is replaced by the nearest that has. Where
     an index does not answer, the commands stay as they are and the remedy says that nobody checked them.
     """
     findings = tuple(findings)
     installs = {line: _complete(install, environment) for line, install in _installs(findings)}
-    if not installs or all(finding.severity is Severity.INFO for finding in findings):
+    if not installs:
         return findings
     if offline:
         return _unchecked(findings, installs, "offline was asked for")
@@ -51,6 +51,8 @@ def check_remedies(
 
 def _installs(findings: Iterable[Finding]) -> Iterable[tuple[str, Install]]:
     for finding in findings:
+        if finding.severity is Severity.INFO:
+            continue  # nobody has to type what a note says
         for line in finding.remedy.commands if finding.remedy else ():
             if (install := read_install(line)) is not None:
                 yield line, install
