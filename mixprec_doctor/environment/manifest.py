@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Match", "RecordedFile", "code_version", "gone_files", "match_files", "public", "read_manifest"]
+__all__ = [
+    "Match",
+    "RecordedFile",
+    "code_version",
+    "gone_files",
+    "match_files",
+    "public",
+    "read_manifest",
+    "recorded_paths",
+]
 
 import base64
 import csv
@@ -55,6 +64,17 @@ def read_manifest(distribution: Distribution) -> tuple[RecordedFile, ...]:
         return ()
 
 
+def recorded_paths(distribution: Distribution) -> tuple[str, ...]:
+    """The paths of its RECORD alone, in a tenth of the time."""
+    content = read_start(Path(distribution.metadata) / "RECORD", most=LARGEST_LIST)
+    if content is None:
+        return ()
+    if b'"' in content or b"\0" in content:
+        return tuple(each.path for each in read_manifest(distribution))
+    lines = content.decode("utf-8", errors="replace").replace("\\", "/").splitlines()
+    return tuple(path for line in lines if (path := line.partition(",")[0]))
+
+
 def gone_files(distribution: Distribution, package: str, *, endings: tuple[str, ...] = ("py", "so")) -> tuple[str, ...]:
     """Modules and libraries of a package that the distribution recorded and that are not there."""
     try:
@@ -62,9 +82,21 @@ def gone_files(distribution: Distribution, package: str, *, endings: tuple[str, 
             record = stream.read(_LARGEST_RECORD)
     except OSError:
         return ()
-    listed = rf'(?m)^"?({re.escape(package)}/[^",\n]+\.(?:{"|".join(endings)}))"?,'
-    paths = (found.decode(errors="replace") for found in re.findall(listed.encode(), record))
-    return tuple(path for path in paths if not os.path.exists(f"{distribution.location}/{path}"))  # noqa: PTH110  thousands
+    inside, ends = f"{package}/".encode(), tuple(f".{each}".encode() for each in endings)
+    there: dict[str, frozenset[str]] = {}  # names by folder: a listing answers for many files at once
+    gone: list[str] = []
+    for line in record.split(b"\n"):
+        listed, comma, _ = line.removeprefix(b'"').partition(b",")
+        listed = listed.removesuffix(b'"')
+        if not comma or not listed.startswith(inside) or not listed.endswith(ends) or b'"' in listed:
+            continue
+        path = listed.decode(errors="replace")
+        folder, _, name = path.rpartition("/")
+        if folder not in there:
+            there[folder] = _names_in(f"{distribution.location}/{folder}")
+        if name not in there[folder]:
+            gone.append(path)
+    return tuple(gone)
 
 
 def match_files(distribution: Distribution, package: str) -> Match:
@@ -85,6 +117,19 @@ def code_version(place: Path) -> str | None:
         if found := _VERSION.search(text):
             return found[1]
     return None
+
+
+def _names_in(folder: str) -> frozenset[str]:
+    """What is in a folder; a link that leads nowhere is not."""
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(
+                each.name
+                for each in entries
+                if not each.is_symlink() or os.path.exists(each.path)  # noqa: PTH110  a string is at hand
+            )
+    except OSError:
+        return frozenset()
 
 
 def _recorded(row: list[str]) -> RecordedFile:
