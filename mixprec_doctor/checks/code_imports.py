@@ -11,6 +11,7 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.lending import lenders_of
 from mixprec_doctor.checks.requirements import installer
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.records.resolution import Resolution, Status
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.source.exports import Unbound
 from mixprec_doctor.source.truth import Truth
@@ -47,6 +48,7 @@ def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[st
     names = tuple(name for name in names if name != "*")
     homes = homes_of_module(module, names, code.exports)
     places = {name: homes or homes_of_name(name, module, code.exports) for name in names}
+    roles = {} if homes else {name: _successors(module, name, patient) for name, found in places.items() if not found}
     wanted = ", ".join(names)
     evidence = [_line(code, statement)]
     evidence += [f"{home} is there{f' and has {wanted}' if wanted else ''}" for home in homes]
@@ -59,7 +61,7 @@ def _no_module(code: UserCode, statement: ast.stmt, module: str, names: tuple[st
             commands=_imports(places),
         )
     else:
-        remedy = _other_release(package, module, gone or (None,), statement, patient, _imports(places))
+        remedy = _other_release(package, module, gone or (None,), statement, patient, _imports(places), roles)
     return Finding(
         code="MP203",
         severity=Severity.ERROR,
@@ -86,7 +88,9 @@ def _no_name(
             commands=_imports({alike[0]: (module,)}),
         )
     else:
-        remedy = _other_release(package, module, (name,), statement, patient)
+        remedy = _other_release(
+            package, module, (name,), statement, patient, (), {name: _successors(module, name, patient)}
+        )
     return Finding(
         code="MP203",
         severity=Severity.ERROR,
@@ -96,6 +100,17 @@ def _no_name(
         evidence=(_line(code, statement), *(f"{home} defines {name}" for home in homes)),
         remedy=remedy,
         subjects=(f"{module}.{name}",),
+    )
+
+
+def _successors(module: str, name: str, patient: Patient) -> tuple[Resolution, ...]:
+    """What does in this release what the name did in others: roles looked for under it and found elsewhere."""
+    return tuple(
+        each
+        for each in patient.roles.get(module.partition(".")[0], ())
+        if each.status is Status.FOUND
+        and each.import_line is not None
+        and any(attempt.path == f"{module}.{name}" for attempt in each.tried)
     )
 
 
@@ -114,13 +129,18 @@ def _other_release(
     names: Sequence[str | None],
     statement: ast.stmt | ast.expr,
     patient: Patient,
-    imports: tuple[str, ...] = (),
+    imports: tuple[str, ...],
+    roles: Mapping[str, Sequence[Resolution]],
 ) -> Remedy:
     """What is in no module of this release: the releases on the index that have it where the code looks for it."""
     wanted = ", ".join(f"{module}.{name}" if name else module for name in names)
     asked = [Borrowed(module=module, name=name, asker=MAIN, line=statement.lineno) for name in names]
     found = lenders_of(asked, package, patient) if patient.engine(package) else None
     nowhere = f"this release of {package} has no {wanted}, nor anything of that name elsewhere"
+    for name, successors in roles.items():
+        for each in successors[:1]:
+            nowhere += f"; {each.name} of {each.module} took the place of {name}"
+            imports += (f"{each.import_line} as {name}",)
     if found is None or not found.read:
         return Remedy(text=f"{nowhere}: use a release that has it, or what took its place", commands=imports)
     if found.best is None:

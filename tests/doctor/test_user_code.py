@@ -20,7 +20,7 @@ from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.usercode import UnreadableCode, read_code
 from mixprec_doctor.usercode.calls import abbreviates, misfit
 from tests.doctor.conftest import LAPTOP, FakeEnvironment
-from tests.doctor.engines import SGLANG
+from tests.doctor.engines import SGLANG, VLLM
 
 HOME = "sglang/srt/layers/quantization"
 
@@ -205,6 +205,21 @@ def test_a_class_that_a_call_makes_is_held_against_what_it_was_made_of(fake: Fak
 )
 def test_an_abbreviation_is_the_same_words_by_their_first_letters(*, short: str, long: str, fits: bool) -> None:
     assert abbreviates(short, long) is fits
+
+
+def test_what_took_the_place_of_a_name_that_is_gone_is_proposed(fake: FakeEnvironment) -> None:
+    renamed = {
+        path.replace("/gptq.py", "/auto_gptq.py"): text.replace("GPTQConfig", "AutoGPTQConfig").replace(
+            "quantization.gptq import", "quantization.auto_gptq import"
+        )
+        for path, text in VLLM.items()
+    }
+    fake.install("vllm", "0.32.0", files=renamed)
+    home = "vllm.model_executor.layers.quantization"
+    found = findings(fake, f"from {home}.gptq import GPTQConfig")[0]
+    assert found.remedy is not None
+    assert found.remedy.commands[0] == f"from {home}.auto_gptq import AutoGPTQConfig as GPTQConfig"
+    assert "took the place of GPTQConfig" in found.remedy.text
 
 
 def test_what_is_nowhere_in_this_release_is_looked_for_in_others(sglang: FakeEnvironment) -> None:
