@@ -51,8 +51,8 @@ def changed_defaults(
     before = [each for each in releases if Version(each.version) < here][::-1][:_BACK]
     after = [each for each in releases if Version(each.version) > here][:_AHEAD]
     history = _histories([*after, *before], module, name, index)
-    back = [(each.version, history.get(each.version)) for each in before]
-    ahead = [(each.version, history.get(each.version)) for each in after]
+    back = [(each.version, history[each.version]) for each in before if each.version in history]
+    ahead = [(each.version, history[each.version]) for each in after if each.version in history]
     found = _changes(now, installed, back)
     known = {each.parameter for each in found}
     return (*found, *(each for each in _coming(now, installed, ahead) if each.parameter not in known))
@@ -65,10 +65,9 @@ def _histories(
     deadline = time.monotonic() + _PATIENCE
     pool = ThreadPoolExecutor(_THREADS)
     found: dict[str, Mapping[str, str] | None] = {}
-    # Whatever is wrong with one release, or with time: the nearer ones are read by then.
-    with suppress(Exception):
-        asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
-        for release, future in asked:
+    asked = [(each, pool.submit(partial(_read, each, module, name, index))) for each in releases]
+    for release, future in asked:
+        with suppress(Exception):  # whatever is wrong with one release, or with time, the others still tell
             found[release.version] = future.result(timeout=max(0.0, deadline - time.monotonic()))
     pool.shutdown(wait=False, cancel_futures=True)
     return found
