@@ -33,6 +33,8 @@ def read_start(path: Path | str, *, most: int) -> bytes | None:
         left = min(most, found.st_size + 1)
         while left > 0 and (part := os.read(descriptor, left)):
             parts.append(part)
+            if len(part) < left:
+                break  # of a regular file: its end
             left -= len(part)
         return b"".join(parts)
     except OSError:

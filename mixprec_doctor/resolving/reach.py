@@ -73,17 +73,24 @@ def read_reach(sources: Sources, modules: Iterable[str]) -> Reach:
     seen: set[str] = set()
     mentions: list[Mention] = []
     inside = f"{package}."
+    packages: dict[str, bool] = {}
+
+    def is_package(module: str) -> bool:
+        if module not in packages:
+            packages[module] = _is_package(sources, module)
+        return packages[module]
+
     while waiting:
         module = waiting.popleft()
         if (text := sources.text(module)) is None:
             continue
         seen.add(module)
-        for line, target, names in _statements(module, text, is_package=_is_package(sources, module)):
+        for line, target, names in _statements(module, text, is_package=is_package(module)):
             if target != package and not target.startswith(inside):
                 mentions.append(Mention(module=module, line=line, target=target, names=tuple(_names(names))))
                 continue
             follow(target)
-            if names and _is_package(sources, target):
+            if names and is_package(target):
                 for name in _names(names):
                     follow(f"{target}.{name}")
     return Reach(package=package, modules=frozenset(seen), mentions=tuple(mentions))

@@ -48,6 +48,7 @@ class FolderTree:
         self._place = place
         self._package = package or place.name.removesuffix(".py")
         self._listings: dict[str, tuple[str, ...]] = {}
+        self._names: dict[str, frozenset[str]] = {}  # the same, for many questions
         self._walks: dict[str, tuple[str, ...]] = {}
         self._texts: dict[str, bytes | None] = {}
 
@@ -59,7 +60,7 @@ class FolderTree:
     def has(self, path: str) -> bool:
         """Whether there is a file or folder of that path."""
         folder, slash, name = path.rpartition("/")
-        return name in self.list(folder) if slash else path in (self._package, f"{self._package}.py")
+        return name in self._in(folder) if slash else path in (self._package, f"{self._package}.py")
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None when there is none. Python source is read once."""
@@ -73,10 +74,7 @@ class FolderTree:
     def list(self, folder: str) -> tuple[str, ...]:
         """Names of what lies directly in a folder; looked up once."""
         if folder not in self._listings:
-            try:
-                self._listings[folder] = tuple(sorted(os.listdir(self._real(folder))))  # noqa: PTH208
-            except OSError:
-                self._listings[folder] = ()
+            self._listings[folder] = self._list(folder)
         return self._listings[folder]
 
     def walk(self, folder: str) -> Sequence[str]:
@@ -87,6 +85,20 @@ class FolderTree:
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Nothing: files of a folder are at hand."""
+
+    def _in(self, folder: str) -> frozenset[str]:
+        if folder not in self._names:
+            self._names[folder] = frozenset(self.list(folder))
+        return self._names[folder]
+
+    def _list(self, folder: str) -> tuple[str, ...]:
+        above, slash, name = folder.rpartition("/")
+        if slash and name not in self._in(above):
+            return ()  # most names that are asked for are no folders: known without a question to the system
+        try:
+            return tuple(sorted(os.listdir(self._real(folder))))  # noqa: PTH208
+        except OSError:
+            return ()
 
     def _read(self, path: str) -> bytes | None:
         return read_file(self._real(path), most=LARGEST_SOURCE)
