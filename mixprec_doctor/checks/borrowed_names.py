@@ -29,7 +29,7 @@ def _of_code(borrower: str, lender: str, patient: Patient) -> Iterator[Finding]:
     """What ends the imports of the code; what a try takes shows where it is used (MP205, MP208)."""
     code = patient.code
     stop = code.stop.root if code is not None and code.stop is not None else None
-    if code is None or stop is None or not stop.asker.startswith(f"{borrower}."):
+    if code is None or stop is None or stop.asker.partition(".")[0] != borrower:
         return
     if stop.wanted.partition(".")[0] != lender:
         return
