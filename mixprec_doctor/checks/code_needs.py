@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["CHECK"]
 
+import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -98,13 +99,30 @@ def _absent(code: UserCode) -> Iterator[str]:
 
 
 def _used_lazily(code: UserCode) -> Iterator[str]:
-    """Modules behind lazy names that the code calls: they are imported only then."""
+    """Modules that only a call of the code brings in: behind lazy names, and in the body of an engine's function."""
     seen: set[str] = set()
     for call in code.calls():
         found = resolve_expression(call.func, code.parsed, code.exports)
-        if isinstance(found, Found) and found.how is How.LAZY and found.module not in seen:
-            seen.add(found.module)
-            yield found.module
+        if not isinstance(found, Found):
+            continue
+        for module in [found.module] if found.how is How.LAZY else _imported_by(found, code):
+            if module not in seen:
+                seen.add(module)
+                yield module
+
+
+def _imported_by(found: Found, code: UserCode) -> Iterator[str]:
+    """What a function of an engine certainly imports when it is called: the imports that its body begins with."""
+    parsed = code.exports.sources.module(found.module)
+    if parsed is None or not isinstance(found.node, ast.FunctionDef) or found.module.partition(".")[0] not in SERVERS:
+        return
+    for statement in parsed.whole(found.node).body:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            yield from filter(None, (parsed.absolute(statement),))
+        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            return
 
 
 def _of_absent(absent: list[str], patient: Patient) -> Finding:

@@ -151,6 +151,8 @@ class Expressions:
         called = dotted(node.func)
         if self._sources.facts is not None and (known := self._fact(node, called, parsed)) is not OPEN:
             return known
+        if called.rpartition(".")[2] == "get_args" and len(node.args) == 1:
+            return self._literals(node.args[0], parsed)
         if called == "platform.system" and not node.args:
             return self._platform.get("platform.system()", OPEN)
         if len(node.args) != 1 or node.keywords:
@@ -162,6 +164,8 @@ class Expressions:
             if above and self._sources.has_module(above) is not Truth.YES:
                 return OPEN  # it raises, if there is nothing above
             return {Truth.YES: THERE, Truth.NO: None}.get(there, OPEN)
+        if called in ("list", "tuple", "set", "frozenset"):
+            return Table(given) if isinstance(given, tuple) else OPEN
         if called == "bool":
             return _known(truth_of(given))
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
@@ -169,6 +173,16 @@ class Expressions:
             if isinstance(text, str) and isinstance(given, str):
                 return text.startswith(given) if node.func.attr == "startswith" else text.endswith(given)
         return OPEN
+
+    def _literals(self, node: ast.expr, parsed: ParsedModule) -> object:
+        """The values of ``Literal["a", "b"]``, written there or bound to a name once."""
+        bindings = parsed.by_name.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        value = bindings[0].value if len(bindings) == 1 else node
+        if not isinstance(value, ast.Subscript) or dotted(value.value).rpartition(".")[2] != "Literal":
+            return OPEN
+        elements = value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]
+        values = [each.value for each in elements if isinstance(each, ast.Constant)]
+        return tuple(values) if len(values) == len(elements) else OPEN
 
     def _fact(self, node: ast.Call, called: str, parsed: ParsedModule) -> object:
         """A call that the facts of the machine decide, directly or through a small function of the same package."""
