@@ -10,6 +10,7 @@ from mixprec_doctor.rehearsal.stage import Stage
 from mixprec_doctor.rehearsal.state import State
 from mixprec_doctor.source.exports import Found, Unbound
 from mixprec_doctor.source.expressions import OPEN
+from mixprec_doctor.source.walking import walk
 
 _DEEPEST = 4  # functions that call one another
 
@@ -30,7 +31,7 @@ def function_called(call: ast.Call, state: State, stage: Stage) -> State | None:
     node = home.parsed.whole(found.node)
     arguments = node.args
     names = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    names |= {each.id for each in walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
     return State(
         name=home.name,
         parsed=home.parsed,

@@ -16,6 +16,7 @@ from mixprec_doctor.resolving.offers import Offers
 from mixprec_doctor.resolving.providers import Providers
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule
+from mixprec_doctor.source.walking import statements_in
 
 _KINDS = {
     FaultKind.ABSENT: (StopKind.ABSENT, "ModuleNotFoundError"),
@@ -78,7 +79,7 @@ class Stage:
 
     def mention(self, node: ast.AST, parsed: ParsedModule) -> None:
         """Note the modules that import statements inside of a node name."""
-        for inner in ast.walk(node):
+        for inner in statements_in(node):
             if isinstance(inner, ast.Import):
                 self.mentioned.update(alias.name for alias in inner.names)
             elif isinstance(inner, ast.ImportFrom) and (target := parsed.absolute(inner)):

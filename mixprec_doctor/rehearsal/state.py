@@ -13,6 +13,7 @@ from mixprec_doctor.resolving.importgraph import ImportGraph
 from mixprec_doctor.resolving.layout import LAYOUTS
 from mixprec_doctor.source.expressions import OPEN
 from mixprec_doctor.source.module import ParsedModule
+from mixprec_doctor.source.walking import walk
 
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 SERVERS = frozenset(layout.engine for layout in LAYOUTS)  # packages that are followed wherever they are imported
@@ -68,7 +69,7 @@ def bound_names(statement: ast.stmt) -> Iterator[str]:
             plain = alias.name if isinstance(statement, ast.ImportFrom) else alias.name.partition(".")[0]
             yield alias.asname or plain
         return
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, (ast.MatchAs, ast.ExceptHandler)) and node.name:

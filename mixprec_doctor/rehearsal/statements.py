@@ -26,6 +26,7 @@ from mixprec_doctor.resolving.importcalls import (
 from mixprec_doctor.source.module import Branch, Guard
 from mixprec_doctor.source.truth import Truth
 
+_OPENERS = frozenset({"globals()", "exec(", "sys.modules", "setattr("})  # after these a module may have any name
 _RETURNED = Stop(kind=StopKind.RAISED, wanted="", exception="", text="return")  # the end of a function, no fault
 
 
@@ -35,6 +36,7 @@ class Statements:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._imports = Imports(stage)
+        self._having: dict[tuple[bytes, frozenset[str]], bool] = {}
 
     def module(self, state: State) -> Run:
         """A module from its first statement to its last."""
@@ -96,9 +98,7 @@ class Statements:
     def _other(self, statement: ast.stmt, state: State, literals: Literals) -> Run:
         parsed = state.parsed
         assert parsed is not None  # noqa: S101  it runs
-        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(
-            name.encode() in parsed.source for name in IMPORTERS
-        ):
+        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and self._has(IMPORTERS, parsed.source):
             for name in called_imports(statement, literals, parsed):
                 stop = yield from self._imports.module(name, statement, state)
                 if stop is not None:
@@ -113,10 +113,17 @@ class Statements:
             if stop is not None:
                 return stop
         state.bound.update(bound_names(statement))
-        text = b"\n".join(parsed.lines[statement.lineno - 1 : statement.end_lineno])
-        if b"globals()" in text or b"exec(" in text or b"sys.modules" in text or b"setattr(" in text:
-            state.is_open = True
+        if self._has(_OPENERS, parsed.source):
+            text = b"\n".join(parsed.lines[statement.lineno - 1 : statement.end_lineno])
+            state.is_open = state.is_open or any(word.encode() in text for word in _OPENERS)
         return None
+
+    def _has(self, words: frozenset[str], source: bytes) -> bool:
+        """Whether a module has one of some words anywhere; looked for once, not for each of its statements."""
+        key = (source, words)
+        if key not in self._having:
+            self._having[key] = any(word.encode() in source for word in words)
+        return self._having[key]
 
     def _if(self, statement: ast.If, state: State, literals: Literals, caught: Stop | None) -> Run:
         parsed = state.parsed

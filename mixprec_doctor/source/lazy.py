@@ -12,6 +12,7 @@ from enum import Enum
 from mixprec_doctor.source.module import OWN_PLACE, ParsedModule, dotted
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth
+from mixprec_doctor.source.walking import walk
 
 Target = tuple[str, str]  # a module and a name in it; no name: the module itself
 _DEEPEST = 3  # functions and assignments between ``__getattr__`` and its table
@@ -126,7 +127,7 @@ class LazyNames:
         seen: set[str] = set()
         while waiting:
             current, depth = waiting.pop(0)
-            for node in ast.walk(current):
+            for node in walk(current):
                 if isinstance(node, (ast.Dict, ast.List, ast.Set, ast.Tuple)):
                     yield node
                 if isinstance(node, ast.Name) and node.id not in seen and depth < _DEEPEST:

@@ -29,6 +29,7 @@ from typing import TypeVar
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.source.outline import Outline, outline_of
+from mixprec_doctor.source.walking import walk
 
 # Up to Python 3.12 two threads that make syntax trees at once disturb one another's count of how deep they are.
 _PARSING = threading.RLock()
@@ -325,7 +326,7 @@ def _walruses(body: list[ast.stmt]) -> Iterator[Binding]:
     """``(name := value)`` in the expressions of top-level statements."""
     for statement in body:
         whole = statement.test if isinstance(statement, (ast.If, ast.While)) else getattr(statement, "value", None)
-        for node in ast.walk(whole) if isinstance(whole, ast.expr) else ():
+        for node in walk(whole) if isinstance(whole, ast.expr) else ():
             if isinstance(node, ast.NamedExpr):
                 yield Binding(name=node.target.id, statement=statement, guards=())
 

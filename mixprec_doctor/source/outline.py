@@ -24,8 +24,7 @@ _TEXT = re.compile(
 )
 _DEF = re.compile(rb"^([ \t]*)(?:async[ \t]+)?def[ \t]+\w+", re.MULTILINE)
 _MARK = re.compile(rb"[()\[\]{}:]")
-_NOT_NEWLINE = re.compile(rb"[^\n]")
-_INSIDE = b"\x01"  # a line that begins with it begins inside a string
+_INSIDE = bytes(each if each == 10 else 1 for each in range(256))  # a line that begins with 1 begins inside a string
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def _mask(found: re.Match[bytes]) -> bytes:
     if b"\n" not in text:
         return b"_" * len(text)
     first, rest = text.split(b"\n", 1)
-    return b"_" * len(first) + b"\n" + _NOT_NEWLINE.sub(_INSIDE, rest)
+    return b"_" * len(first) + b"\n" + rest.translate(_INSIDE)
 
 
 def _header_end(masked: bytes, start: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["unloadable_in"]
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,9 +32,11 @@ def _files(module: str, environment: Environment) -> Iterator[Path]:
     ]  # fmt: skip
     stem = below[-1] if below else top
     for folder in folders:
-        yield from sorted(folder.glob(f"{stem}.*so"))
-        if (folder / f"{stem}.so").is_file():
-            yield folder / f"{stem}.so"
+        try:
+            names = sorted(name for name in os.listdir(folder) if name.startswith(f"{stem}.") and name.endswith("so"))  # noqa: PTH208
+        except OSError:
+            continue
+        yield from (folder / name for name in names)
 
 
 def _fits(file: Path, environment: Environment) -> bool:
