@@ -350,6 +350,14 @@ METHODS = {"fp8": 1}
 def get(name):
     if name not in METHODS:
         raise ValueError""",
+    "a_module_s_list_that_the_code_adds_to": """import pkg.a as a
+a.METHODS.append("own")
+a.get("own")
+# a.py
+METHODS = ["fp8"]
+def get(name):
+    if name not in METHODS:
+        raise ValueError""",
     "a_branch_for_another_python": """import sys
 from pkg.a import get
 if sys.version_info < (3, 0):

@@ -149,6 +149,10 @@ it = hasattr(pkg.b, "not_there")
 # b.py
 there = 1
 """,
+    "a_device_that_the_stubs_of_a_package_do_not_list": """
+import stubbed
+it = hasattr(stubbed, "npu")
+""",
     "a_flag_of_another_module": """
 from . import b
 it = b.FLAG
@@ -389,6 +393,38 @@ it = f(f)
 other = "a text"
 it = hasattr(other, "lower")
 """,
+    "a_local_list_that_loses_something_on_the_way": """
+def f():
+    names = ["one", "two"]
+    last = names.pop()
+    return "two" in names
+it = f()
+""",
+    "a_try_that_does_more_than_import": """
+def f():
+    try:
+        import pkg.b
+        x = int("no number")
+    except ImportError:
+        return "absent"
+    except ValueError:
+        return "no number"
+    return "there"
+it = f()
+# b.py
+""",
+    "an_attribute_that_another_distribution_may_add": """
+import other, other_device
+it = hasattr(other, "device")
+""",
+    "a_numbered_type_that_no_stub_lists": """
+import stubbed
+it = hasattr(stubbed, "int4")
+""",
+    "a_function_that_a_star_of_a_stubbed_package_brings": """
+import stubbed
+it = hasattr(stubbed, "einsum")
+""",
     "a_function_that_is_bound_anew": """
 def f(): return 1
 f = lambda: 2
@@ -408,6 +444,15 @@ def build(fake: FakeEnvironment, text: str) -> None:
         written[f"pkg/{path}"] = inner
     fake.install("pkg", files=written)
     fake.install("other", "2.3.4", files={"other/__init__.py": "__version__ = '2.3.4'\n", "other/below.py": ""})
+    fake.install("other-device", files={"other_device.py": "import other\nother.device = 1\n"})
+    fake.install("stubbed", files=STUBBED)
+
+
+STUBBED = {
+    "stubbed/__init__.py": "from stubbed.functional import *\nfor each in (1, 2, 4):\n    globals()['int' + str(each)] = each\n",
+    "stubbed/functional.py": "def einsum(): ...\n",
+    "stubbed/_C/__init__.pyi": "class Tensor: ...\n",
+}
 
 
 def read(fake: FakeEnvironment) -> object:

@@ -13,7 +13,7 @@ from mixprec_doctor.checks.check import Changes, Lend
 from mixprec_doctor.records.defaultchange import DefaultChange
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.lenders import Lenders
-from mixprec_doctor.resolving.borrowing import Borrowed
+from mixprec_doctor.resolving.borrowing import Borrowed, borrowed_names
 from mixprec_doctor.resolving.lending import Avoid
 from mixprec_doctor.usercode import read_code
 from tests.doctor.conftest import LAPTOP, FakeEnvironment, codes_of
@@ -184,6 +184,35 @@ def test_what_may_fail_alone_or_never_runs_is_not_said_to_be_gone(fake: FakeEnvi
     assert list(find_check("MP206").find(fake.patient())) == []
 
 
+def test_only_what_certainly_runs_is_asked_for_of_a_lender(fake: FakeEnvironment) -> None:
+    sglang(fake, {"a.py": (
+        "import sys, time\nif sys.version_info < (3, 0):\n    from vllm.one import Old\n"
+        "if time.time() > 0:\n    from vllm.one import Perhaps\n"
+        "try:\n    from vllm.one import Tried\nexcept ImportError:\n    Tried = None\n"
+        "class Inner:\n    from vllm.one import Within\nfrom vllm.one import Gone\n"
+    )})  # fmt: skip
+    vllm(fake, {"one.py": "Within = 1\n"})
+    lender = Lender(VLLM_042)
+    (found,) = findings(fake, "import sglang.a", "MP206", lend=lender)
+    assert lender.asked[0][0] == ["vllm.one.Within", "vllm.one.Gone"]
+    assert "vllm.one.Gone" in found.summary
+
+
+def test_what_may_not_run_is_looked_at_as_if_a_try_took_it(fake: FakeEnvironment) -> None:
+    exports = fake.exports()
+    assert borrowed_names(exports, "sglang", "vllm") == ()
+    sglang(fake, {"a.py": (
+        "import sys, time\nif sys.version_info < (3, 0):\n    from vllm.one import Old\n"
+        "if time.time() > 0:\n    from vllm.one import Perhaps\n"
+        "try:\n    import vllm.two\n    from vllm.two import *\nexcept ImportError:\n    pass\nelse:\n    from vllm.one import Then\n"
+        "try:\n    from vllm.one import Last\nfinally:\n    pass\n"
+    )})  # fmt: skip
+    found = borrowed_names(fake.exports(), "sglang", "vllm")
+    assert [(each.wanted, each.guard) for each in found] == [
+        ("vllm.one.Perhaps", 4), ("vllm.two", 7), ("vllm.two", 7), ("vllm.one.Then", None), ("vllm.one.Last", None),
+    ]  # fmt: skip
+
+
 # MP207: circles
 
 
@@ -198,6 +227,18 @@ def test_a_circle_names_the_import_that_opens_it_and_that_helps(fake: FakeEnviro
     assert remedy_of(found).commands == ("import sglang.quant",)
     assert set(found.subjects) == {"sglang.linear", "sglang.quant"}
     assert findings(fake, "import sglang.quant\nfrom sglang.linear import Linear") == []
+
+
+def test_the_import_that_helps_is_the_one_nearest_to_the_end_of_the_way(fake: FakeEnvironment) -> None:
+    sglang(fake, {
+        "start.py": "import sglang.middle\n",
+        "middle.py": "import sglang.linear\n",
+        "linear.py": "from sglang.quant import Config\nclass Linear: ...\n",
+        "quant.py": "import sglang.utils\nclass Config: ...\nfrom sglang.linear import Linear\n",
+        "utils.py": "",
+    })  # fmt: skip
+    (found,) = findings(fake, "import sglang.start")
+    assert remedy_of(found).commands == ("import sglang.quant",)
 
 
 def test_a_circle_that_no_order_opens_has_no_remedy(fake: FakeEnvironment) -> None:
@@ -274,6 +315,32 @@ def test_a_lender_that_lacks_a_package_of_its_own_is_given_that(fake: FakeEnviro
     assert lender.asked == []
     (command,) = remedy_of(found).commands
     assert shlex.split(command) == ["python", "-m", "pip", "install", "absent-one>=2", "absent-two"]
+
+
+def test_a_lender_that_wants_another_version_of_what_the_borrower_pins_gives_way_to_another_lender(
+    fake: FakeEnvironment,
+) -> None:
+    sglang(fake, {"q.py": GUARDED}, ("helper==1.0",))
+    fake.install("helper", "1.0", files={"helper.py": ""})
+    one = "import helper_extra\nA = 1\n"
+    vllm(fake, {"one.py": one, "two.py": "B = 1\n"}, requires=("helper-extra>=2",))
+    lender = Lender(VLLM_042)
+    (found,) = findings(fake, "from sglang.q import get\nget('a')", "MP208", lend=lender)
+    assert lender.asked[0][3] == (("helper", "1.0"),)
+    assert remedy_of(found).commands == ("python -m pip install 'vllm==0.4.2'",)
+
+
+def test_only_the_handler_that_really_takes_a_fault_binds_names(fake: FakeEnvironment) -> None:
+    """The rehearsal knows of the try that it fails, and where; its flags are read accordingly."""
+    text = (
+        "FLAG = 'before'\ntry:\n    FIRST = 'bound'\n    import sglang.b\n    FLAG = 'after'\n"
+        "except ValueError:\n    FLAG = 'value'\nexcept RuntimeError:\n    FLAG = 'runtime'\n"
+        "def get():\n    if FLAG == 'runtime' and FIRST == 'bound':\n        raise KeyError('as it should')\n"
+    )
+    sglang(fake, {"a.py": text, "b.py": "raise RuntimeError('no')\n"})
+    (found,) = findings(fake, "from sglang.a import get\nget()", "MP208")
+    assert "KeyError: as it should" in found.summary
+    assert "raises no" in found.cause
 
 
 def test_a_fault_of_a_module_that_is_absent_is_blamed_on_it(fake: FakeEnvironment) -> None:
