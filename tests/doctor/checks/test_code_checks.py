@@ -241,6 +241,14 @@ def test_the_import_that_helps_is_the_one_nearest_to_the_end_of_the_way(fake: Fa
     assert remedy_of(found).commands == ("import sglang.quant",)
 
 
+def test_of_several_imports_that_help_the_innermost_is_named(fake: FakeEnvironment) -> None:
+    sglang(fake, {"a.py": "import sglang.b\nX = 1\n", "b.py": "import sglang.c\n", "c.py": "from sglang.a import X\n"})
+    for helping in ("import sglang.b", "import sglang.c"):
+        assert findings(fake, f"{helping}\nimport sglang.a") == []
+    (found,) = findings(fake, "import sglang.a")
+    assert remedy_of(found).commands == ("import sglang.c",)
+
+
 def test_a_circle_that_no_order_opens_has_no_remedy(fake: FakeEnvironment) -> None:
     sglang(fake, {"a.py": "from sglang.b import B\nA = 1\n", "b.py": "from sglang.a import A\nB = 1\n"})
     (found,) = findings(fake, "import sglang.a")
@@ -333,9 +341,10 @@ def test_a_lender_that_wants_another_version_of_what_the_borrower_pins_gives_way
 def test_only_the_handler_that_really_takes_a_fault_binds_names(fake: FakeEnvironment) -> None:
     """The rehearsal knows of the try that it fails, and where; its flags are read accordingly."""
     text = (
-        "FLAG = 'before'\ntry:\n    FIRST = 'bound'\n    import sglang.b\n    FLAG = 'after'\n"
-        "except ValueError:\n    FLAG = 'value'\nexcept RuntimeError:\n    FLAG = 'runtime'\n"
-        "def get():\n    if FLAG == 'runtime' and FIRST == 'bound':\n        raise KeyError('as it should')\n"
+        "OTHER = LAST = 'before'\ntry:\n    FIRST = 'bound'\n    import sglang.b\n    OTHER = 'after'\n"
+        "except RuntimeError:\n    FLAG = 'runtime'\nexcept ValueError:\n    FLAG = 'value'\nelse:\n    LAST = 'else'\n"
+        "def get():\n    if (FLAG, FIRST, OTHER, LAST) == ('runtime', 'bound', 'before', 'before'):\n"
+        "        raise KeyError('as it should')\n"
     )
     sglang(fake, {"a.py": text, "b.py": "raise RuntimeError('no')\n"})
     (found,) = findings(fake, "from sglang.a import get\nget()", "MP208")
