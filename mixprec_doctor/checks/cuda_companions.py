@@ -38,8 +38,8 @@ def _severity(name: str, patient: Patient) -> Severity:
     code, vision = patient.code, name == "torchvision"
     if code is None:
         return Severity.ERROR if vision else Severity.WARNING
-    mentioned = {each.partition(".")[0] for each in code.rehearsal.mentioned} | code.packages()
-    grave = name in code.packages() or (vision and ("transformers" in mentioned or code.concerns(name)))
+    entered = {each.partition(".")[0] for each in code.rehearsal.entered}
+    grave = name in code.packages() | entered or (vision and "transformers" in entered)
     return Severity.ERROR if grave else Severity.WARNING
 
 

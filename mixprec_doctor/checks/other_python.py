@@ -46,10 +46,14 @@ def _find(patient: Patient) -> Iterator[Finding]:
 
 
 def _severity(distribution: Distribution, patient: Patient) -> Severity:
-    """An error, but where the code that was asked about has nothing to do with it."""
-    code = patient.code
-    concerned = code is None or any(code.concerns(package) for package in distribution.packages)
-    return Severity.ERROR if concerned else Severity.WARNING
+    """An error, but where the code has nothing to do with it, or where a ``try`` takes the fault."""
+    code, packages = patient.code, set(distribution.packages)
+    if code is None:
+        return Severity.ERROR
+    if not any(code.concerns(package) for package in packages):
+        return Severity.WARNING
+    taken = {each.stop.root.wanted.partition(".")[0] for each in code.rehearsal.swallowed}
+    return Severity.WARNING if code.stop is None and taken & packages else Severity.ERROR
 
 
 def _foreign_tag(tag: str, ours: str) -> bool:

@@ -86,7 +86,7 @@ class Imports:
 
     def _edges(self, edges: Iterable[Edge], state: State) -> Run:
         for edge in edges:
-            if edge.fault is not None and (state.name == "__main__" or state.graph.counts(edge.fault, state.name)):
+            if edge.fault is not None and self._stage.counts(edge.fault, state):
                 return self._stage.fault(edge.fault)
             if edge.enters is not None:
                 stop = yield edge.enters

@@ -93,7 +93,7 @@ class Rehearsal:
         if wanted in self._failed:
             return self._again(self._failed[wanted], wanted)
         graph = asker.graph_of(wanted, self._stage.graph)
-        parsed = self._stage.exports.sources.module(wanted) if graph.is_followed(wanted) else None
+        parsed = self._stage.exports.sources.module(wanted) if self._stage.is_followed(wanted, graph) else None
         state = State(name=wanted, parsed=parsed, graph=graph)
         self._stage.entered[wanted] = state
         if parsed is not None:
