@@ -114,7 +114,7 @@ def test_the_code_that_answers_is_part_of_what_answers_are_kept_under(
     (release,) = index_releases.find_releases("vllm==1.0")
     Question()(release)
     assert Question().recall(release) is not None
-    monkeypatch.setattr("mixprec_doctor.resolving.releases._code", lambda: "other code")
+    monkeypatch.setattr("mixprec_doctor.resolving.releases.reading_code", lambda: "other code")
     assert Question().recall(release) is None
 
 
