@@ -503,7 +503,7 @@ def _blocks() -> st.SearchStrategy[str]:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     _blocks(), st.sampled_from(ATOMS), st.sampled_from(ATOMS), st.sampled_from(["get({})", "get({}, z='b')", "get(x={})"])
 )  # fmt: skip

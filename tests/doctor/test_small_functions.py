@@ -540,7 +540,7 @@ def _indented(text: str) -> str:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     blocks(), st.sampled_from(ATOMS), st.sampled_from(ATOMS), st.sampled_from(["f({})", "f({}, z='b')", "f({}, 'a')"])
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,6 +12,7 @@ import pytest
 from mixprec_doctor.index import Index
 from mixprec_doctor.records.lenders import Lenders
 from mixprec_doctor.records.release import Release
+from mixprec_doctor.resolving import lending
 from mixprec_doctor.resolving.borrowing import Borrowed
 from mixprec_doctor.resolving.lending import Avoid, find_lenders
 from tests.doctor.index.servers import IndexServer, make_wheel
@@ -189,17 +191,18 @@ def test_an_index_that_is_gone_or_has_no_such_project_gives_none(server: IndexSe
 def test_a_slow_server_is_left_when_time_is_up_and_the_nearest_releases_were_read(
     filled: IndexServer, index_of: Indexes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = filled.answer
+    gate, answer = threading.Event(), filled.answer
 
     def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
         if "vllm-0.1" in handler.path or "vllm-0.2" in handler.path:
-            time.sleep(3.0)
+            gate.wait(60)
         answer(handler)
 
     monkeypatch.setattr(filled, "answer", slowly)
     started = time.monotonic()
-    found = lenders(index_of(), "vllm._ops:gemm", patience=1.2)
-    assert time.monotonic() - started < 2.5
+    found = lenders(index_of(), "vllm._ops:gemm", patience=4.0)
+    gate.set()
+    assert time.monotonic() - started < 30
     assert found is not None
     assert not found.is_whole
     assert found.having == ("0.3", "0.4", "0.5")
@@ -209,16 +212,24 @@ def test_a_slow_server_is_left_when_time_is_up_and_the_nearest_releases_were_rea
 def test_the_releases_nearest_to_the_installed_one_come_first(
     filled: IndexServer, index_of: Indexes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixprec_doctor.resolving.lending._THREADS", 1)
+    judged: list[str] = []
+    judge = lending._judge
+    monkeypatch.setattr(lending, "_THREADS", 1)
+    monkeypatch.setattr(
+        lending, "_judge", lambda release, *rest: (judged.append(release.version), judge(release, *rest))[1]
+    )
     for installed, nearest in (("0.2", {"0.2", "0.3"}), ("0.5+cpu", {"0.5", "0.4"}), (None, {"0.5", "0.4"})):
-        said: list[tuple[int, int, str]] = []
+        judged.clear()
+        lenders(index_of(), "vllm.quant:AQLM", installed=installed)
+        assert set(judged[:2]) == nearest
+        assert len(judged) == 5
 
-        def told(done: int, of: int, release: Release, said: list[tuple[int, int, str]] = said) -> None:
-            said.append((done, of, release.version))
 
-        lenders(index_of(), f"vllm.quant:N{installed}", installed=installed, told=told)
-        assert {version for _, _, version in said[:2]} == nearest
-        assert [(done, of) for done, of, _ in said] == [(number, 5) for number in range(1, 6)]
+def test_whoever_waits_is_told_of_each_release(filled: IndexServer, index_of: Indexes) -> None:
+    said: list[tuple[int, int, str]] = []
+    lenders(index_of(), "vllm.quant:AQLM", told=lambda done, of, release: said.append((done, of, release.version)))
+    assert {version for _, _, version in said} == set(RELEASES)
+    assert [(done, of) for done, of, _ in said] == [(number, 5) for number in range(1, 6)]
 
 
 @pytest.mark.parametrize(

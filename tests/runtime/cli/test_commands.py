@@ -103,7 +103,7 @@ def test_the_document_obeys_the_contract(mixture: Workshop, mixprec: Command) ->
     (finding,) = document["findings"]
     assert list(finding)[:7] == ["code", "severity", "engine", "summary", "cause", "evidence", "remedy"]
     assert (finding["code"], finding["severity"], finding["engine"]) == ("MP621", "warning", None)
-    assert list(finding["remedy"]) == ["text", "commands"]
+    assert list(finding["remedy"])[:2] == ["text", "commands"]
     names = [name for layer in document["layers"] for name in layer["tensors"]]
     assert len(names) == len(set(names))
 
