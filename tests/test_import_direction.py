@@ -20,7 +20,7 @@ HEAVY_PLACES = (
 )  # fmt: skip
 # Layers of the doctor, lowest first; a module imports from its own layer and from those below.
 LAYERS = (
-    ("cache", "errors", "files", "parallel", "redaction", "version"),
+    ("cache", "errors", "files", "kept", "parallel", "redaction", "version"),
     ("records",),
     ("environment", "machine"),
     ("probe",),

@@ -11,6 +11,7 @@ from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Accelerator
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.source.module import parse_source
 
 _METHOD = "get_min_capability"
 
@@ -49,7 +50,7 @@ def _wanted(role: Resolution, patient: Patient) -> int | None:
     """The number that the config class itself returns; None where it is computed or inherited."""
     text = patient.exports.sources.text(role.module) if role.module else None
     try:
-        body = ast.parse(text).body if text is not None else []
+        body = parse_source(text).body if text is not None else []
     except (SyntaxError, ValueError):
         return None
     for statement in body:

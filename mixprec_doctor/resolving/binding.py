@@ -14,7 +14,7 @@ from mixprec_doctor.resolving.readings import Door, read_door
 from mixprec_doctor.resolving.values import Kind, Value
 from mixprec_doctor.source.constructors import Lineage, base_classes, find_method, resolve_expression
 from mixprec_doctor.source.exports import Exports, Found
-from mixprec_doctor.source.module import ParsedModule
+from mixprec_doctor.source.module import ParsedModule, parse_expression
 
 # What parameters mean in the words of a checkpoint's quantization_config, for classes whose source does not tell:
 # those without a from_config. Its keys also decide which of several that a from_config tries gives the name.
@@ -153,7 +153,7 @@ def _is_config(annotation: str | None, home: ParsedModule, exports: Exports) -> 
 def _names(annotation: str | None) -> Iterator[ast.Name | ast.Attribute]:
     """The names in an annotation, those inside its strings included."""
     try:
-        tree = ast.parse(annotation or "", mode="eval")
+        tree = parse_expression(annotation or "")
     except (SyntaxError, ValueError, RecursionError):
         return
     for node in ast.walk(tree):

@@ -22,6 +22,7 @@ from mixprec_doctor.records.release import Release
 from mixprec_doctor.resolving.releases import reading_code
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.exports import Exports, Found
+from mixprec_doctor.source.module import parse_expression
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.tree import module_files
 
@@ -114,7 +115,7 @@ def _changes(
 def _is_plain(default: str) -> bool:
     """Whether a default is written as a value."""
     try:
-        ast.literal_eval(default)
+        ast.literal_eval(parse_expression(default))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return False
     return True

@@ -6,8 +6,8 @@ __all__ = ["RoleResolver"]
 
 import ast
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
+from mixprec_doctor.kept import kept
 from mixprec_doctor.records.resolution import Attempt, How, Resolution, Status
 from mixprec_doctor.records.role import CONFIG_ROLES, LINEAR_METHOD_ROLES, Role
 from mixprec_doctor.resolving.binding import bind
@@ -231,11 +231,11 @@ class RoleResolver:
             return None
         return f"{usual.modules[0]}.{usual.names[0]}"
 
-    @cached_property
+    @kept
     def _tree(self) -> Tree | None:
         return self._exports.sources.tree(self._layout.engine)
 
-    @cached_property
+    @kept
     def _scoped(self) -> tuple[str, ...]:
         return scoped_paths(self._tree, self._layout) if self._tree else ()
 

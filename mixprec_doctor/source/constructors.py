@@ -22,7 +22,7 @@ from mixprec_doctor.source.lineage import (
     resolve_expression,
     unread_bases,
 )
-from mixprec_doctor.source.module import ParsedModule, bindings_of
+from mixprec_doctor.source.module import ParsedModule, bindings_of, parse_expression
 from mixprec_doctor.source.structs import assembled_fields, tuple_fields
 from mixprec_doctor.source.truth import Truth, every
 
@@ -59,7 +59,7 @@ def doubt_about(found: Found, exports: Exports) -> str | None:
         is_maker = isinstance(found.node, ast.ClassDef) and maker_of(decorator, parsed, exports) is not None
         if not is_maker and not keeps_signature(decorator, parsed, exports):
             name = parsed.text(decorator.func if isinstance(decorator, ast.Call) else decorator)
-            origin = resolve_expression(ast.parse(name, mode="eval").body, parsed, exports)
+            origin = resolve_expression(parse_expression(name), parsed, exports)
             place = f"{origin.module}.{origin.name}" if isinstance(origin, (Found, Outside)) else name
             return f"{place} may change what {found.module}.{found.name} takes"
     if not isinstance(found.node, ast.ClassDef) or found.value is not None:

@@ -13,7 +13,9 @@ __all__ = [
     "bindings_of",
     "caught",
     "dotted",
+    "parse_expression",
     "parse_module",
+    "parse_source",
 ]
 
 import ast
@@ -178,10 +180,21 @@ def parse_module(name: str, source: bytes, *, is_package: bool, whole: bool = Fa
     )
 
 
+def parse_expression(text: str) -> ast.expr:
+    """An expression, parsed while no other thread parses; what ``ast.parse`` raises where it is none."""
+    with _PARSING:
+        return ast.parse(text, mode="eval").body
+
+
+def parse_source(source: bytes) -> ast.Module:
+    """Some lines, parsed while no other thread parses; what ``ast.parse`` raises where they are no Python."""
+    with _PARSING:
+        return ast.parse(source)
+
+
 def _parse(name: str, source: bytes) -> ast.Module:
     try:
-        with _PARSING:
-            return ast.parse(source)
+        return parse_source(source)
     except SyntaxError as fault:
         raise UnparsableModule(name, f"line {fault.lineno}: {fault.msg}") from None
     except (ValueError, RecursionError, MemoryError) as fault:
@@ -190,8 +203,7 @@ def _parse(name: str, source: bytes) -> ast.Module:
 
 def _parse_outline(outline: Outline) -> ast.Module | None:
     try:
-        with _PARSING:
-            return ast.parse(outline.source)
+        return parse_source(outline.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -201,8 +213,7 @@ def _parse_alone(lines: list[bytes], node: Function) -> Function:
     inside = node.col_offset > 0
     source = b"\n".join([b"if 1:", *lines] if inside else lines)
     try:
-        with _PARSING:
-            body = ast.parse(source).body
+        body = parse_source(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return node
     first = body[0].body[0] if inside and isinstance(body[0], ast.If) else body[0]

@@ -8,7 +8,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Protocol
 
 from mixprec_doctor.environment.metadata import parse_entry_points, parse_headers
 from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.kept import kept
 from mixprec_doctor.records.environment import Distribution
 
 _MOST_BYTES = 16 * 2**20
@@ -169,12 +169,12 @@ class Wheel:
             self._trees[package] = WheelTree(self.archive, package, self._folders)
         return self._trees[package]
 
-    @cached_property
+    @kept
     def packages(self) -> tuple[str, ...]:
         """Regular import packages and modules at the top level."""
         return tuple(sorted(set(self._packages())))
 
-    @cached_property
+    @kept
     def namespaces(self) -> tuple[str, ...]:
         """Top-level folders without ``__init__`` that an import could still name."""
         return tuple(
@@ -182,7 +182,7 @@ class Wheel:
             if name in self._folders and name.isidentifier() and name not in self.packages
         )  # fmt: skip
 
-    @cached_property
+    @kept
     def distribution(self) -> Distribution:
         """What the wheel's metadata says, in the shape of an installed distribution's."""
         folder = next((name for name in self._folders.get("", ()) if name.endswith(".dist-info")), None)
@@ -218,7 +218,7 @@ class Wheel:
     ) -> None:
         self.close()
 
-    @cached_property
+    @kept
     def _folders(self) -> Mapping[str, tuple[str, ...]]:
         folders: dict[str, set[str]] = {}
         for path in self.archive.names():

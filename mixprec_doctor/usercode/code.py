@@ -20,7 +20,7 @@ from mixprec_doctor.resolving.needs import NeedFinder
 from mixprec_doctor.resolving.providers import required_packages
 from mixprec_doctor.source.conditions import FailedTry
 from mixprec_doctor.source.exports import Exports
-from mixprec_doctor.source.module import Branch, Guard, ParsedModule, UnparsableModule, parse_module
+from mixprec_doctor.source.module import Branch, Guard, ParsedModule, UnparsableModule, parse_module, parse_source
 from mixprec_doctor.source.sources import Sources
 from mixprec_doctor.source.truth import Truth
 from mixprec_doctor.usercode.facts import changes_environment, machine_facts
@@ -139,7 +139,7 @@ def read_code(asked: str, environment: Environment, machine: Machine, *, beside:
         except OSError as fault:
             raise UnreadableCode(place, fault.strerror or str(fault)) from None
     try:
-        ast.parse(source)
+        parse_source(source)
         parsed = parse_module(MAIN, source, is_package=False, whole=True)
     except UnparsableModule as fault:
         raise UnreadableCode(place, fault.fault) from None

@@ -111,6 +111,8 @@ def test_a_slow_server_is_not_waited_for(
     def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
         if "vllm-0.2" in handler.path:
             gate.wait(60)
+            handler.close_connection = True  # so that nothing of it runs beside the tests that follow
+            return
         answer(handler)
 
     monkeypatch.setattr(server, "answer", slowly)

@@ -196,6 +196,8 @@ def test_a_slow_server_is_left_when_time_is_up_and_the_nearest_releases_were_rea
     def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
         if "vllm-0.1" in handler.path or "vllm-0.2" in handler.path:
             gate.wait(60)
+            handler.close_connection = True  # so that nothing of it runs beside the tests that follow
+            return
         answer(handler)
 
     monkeypatch.setattr(filled, "answer", slowly)
@@ -207,6 +209,28 @@ def test_a_slow_server_is_left_when_time_is_up_and_the_nearest_releases_were_rea
     assert not found.is_whole
     assert found.having == ("0.3", "0.4", "0.5")
     assert str(found) == "vllm has all of them in 0.3 to 0.5 (of the 3 releases read before time was up)"
+
+
+def test_a_release_that_keeps_its_reader_waiting_keeps_no_other_one(
+    filled: IndexServer, index_of: Indexes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing of 0.5 comes only once 0.1 to 0.4 were read."""
+    gate, answer = threading.Event(), filled.answer
+
+    def slowly(handler: http.server.BaseHTTPRequestHandler) -> None:
+        if "vllm-0.5" in handler.path:
+            gate.wait(60)
+        answer(handler)
+
+    def told(done: int, of: int, release: Release) -> None:
+        if done == of - 1:
+            gate.set()
+
+    monkeypatch.setattr(filled, "answer", slowly)
+    found = lenders(index_of(timeout=60.0), "vllm._ops:gemm", told=told, patience=50.0)
+    assert found is not None
+    assert found.is_whole
+    assert len(found.having) == 5
 
 
 def test_the_releases_nearest_to_the_installed_one_come_first(
