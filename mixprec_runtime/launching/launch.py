@@ -129,7 +129,7 @@ def _until_ready(
     launch: Launch,
     state: Path,
     observer: Observer,
-    stop: threading.Event,
+    stop: _Stop,
 ) -> bool:
     asked, loaded = 0.0, False
     while engine.code() is None and not stop.is_set():
@@ -149,7 +149,7 @@ def _until_ready(
     return False
 
 
-def _while_running(engine: EngineProcess, log: LogFile, observer: Observer, stop: threading.Event) -> None:
+def _while_running(engine: EngineProcess, log: LogFile, observer: Observer, stop: _Stop) -> None:
     while engine.code() is None and not stop.is_set():
         for line in log.new_lines():
             observer.log(line)
@@ -179,12 +179,29 @@ def _alive(folder: Path) -> bool:
     return pid.isdigit() and Path(f"/proc/{pid}").exists()
 
 
-class _Stop(threading.Event):
-    """Set by a signal; while something is done that does not look at it, a signal interrupts that too."""
+class _Stop:
+    """Set by a signal; while something is done that does not look at it, a signal interrupts that too.
+
+    It is no ``threading.Event``: a handler that sets one waits for ever when the signal comes while the main thread
+    holds the lock of that event, on its way into or out of ``wait``.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._is_set = False
         self._interrupts = False
+
+    def set(self) -> None:
+        """Ask for the end."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether the end was asked for."""
+        return self._is_set
+
+    def wait(self, seconds: float) -> None:
+        """Pause; a signal ends the pause at its end at the latest."""
+        if not self._is_set:
+            time.sleep(seconds)
 
     def note(self) -> None:
         """A signal has come."""

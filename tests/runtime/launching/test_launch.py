@@ -280,3 +280,16 @@ def test_ctrl_c_interrupts_what_is_asked_of_the_server(prepared: Launch, tmp_pat
 
     assert serve(server(prepared, tmp_path), Witness(), while_ready=ask) == 3
     assert time.monotonic() - began < 10
+
+
+def test_signals_in_the_middle_of_a_pause_end_it_and_hang_nothing() -> None:
+    """In a process of its own: a handler that waited for a lock of the pause would never return."""
+    code = (
+        "import signal\nfrom mixprec_runtime.launching.launch import _Stop\n"
+        "stop = _Stop()\nsignal.signal(signal.SIGALRM, lambda number, frame: stop.note())\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)\n"
+        "for _ in range(2000):\n    stop = _Stop()\n    stop.wait(0.0004)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0)\nprint('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n")
