@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.document import document
-from mixprec_runtime.records.format import FormatKind
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.records.mix import BASE_SOURCE
 from mixprec_runtime.records.plan import Plan
 

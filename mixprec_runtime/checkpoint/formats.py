@@ -12,8 +12,8 @@ __all__ = ["QUANTIZED_ONLY", "MalformedModule", "ModuleWeights", "read_module"]
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.records.checkpoint import TensorHeader
-from mixprec_runtime.records.format import Format, FormatKind
 
 FLOATS = frozenset({"F16", "BF16", "F32"})
 FLOAT8S = frozenset({"F8_E4M3", "F8_E5M2"})

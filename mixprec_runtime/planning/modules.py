@@ -6,8 +6,8 @@ __all__ = ["class_name", "is_derived", "is_linear"]
 
 from collections.abc import Mapping
 
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.checkpoint.formats import ModuleWeights
-from mixprec_runtime.records.format import FormatKind
 
 OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out", "output_layer"})
 EMBEDDINGS = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "embed_in"})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
@@ -19,7 +20,6 @@ from mixprec_runtime.planning.ranks import bytes_per_rank
 from mixprec_runtime.planning.units import Unit, units_of
 from mixprec_runtime.planning.zeros import all_zero
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
-from mixprec_runtime.records.format import FormatKind
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Source
 from mixprec_runtime.records.plan import LayerPlan, Plan, PlannedSource, Totals
 

@@ -11,8 +11,8 @@ __all__ = ["bytes_per_rank"]
 
 from collections.abc import Mapping
 
+from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.records.checkpoint import TensorHeader
-from mixprec_runtime.records.format import Format, FormatKind
 
 COLUMN = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "qkv_proj", "gate_up_proj", "fc1"})
 ROW = frozenset({"o_proj", "down_proj", "out_proj", "fc2"})

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.format import Format
 from mixprec_runtime.records.checkpoint import TensorHeader
-from mixprec_runtime.records.format import Format
 
 
 @dataclass(frozen=True, kw_only=True)

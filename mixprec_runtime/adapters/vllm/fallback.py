@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
 
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.vllm.portable import portable_class
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict, prove
-from mixprec_runtime.records.format import FormatKind
 
 logger = logging.getLogger("vllm.mixprec")
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 import torch
 from torch.nn import Parameter
 
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.kernels.int4 import GROUPS, from_awq, from_gptq, int4_linear
 from mixprec_runtime.kernels.w8 import per_channel, w8_linear
-from mixprec_runtime.records.format import FormatKind
 
 
 class PortableInt4:

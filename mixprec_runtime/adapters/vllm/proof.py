@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
 
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.vllm.methods import method_name
 from mixprec_runtime.kernels.w8 import per_channel
-from mixprec_runtime.records.format import FormatKind
 
 ROWS = 16
 SEED = 20240

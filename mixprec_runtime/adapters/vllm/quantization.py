@@ -15,9 +15,9 @@ from vllm.model_executor.layers.quantization.base_config import QuantizationConf
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
 from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.vllm.fallback import with_fallback
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
-from mixprec_runtime.records.format import FormatKind
 from mixprec_runtime.runfolder import METHOD
 
 

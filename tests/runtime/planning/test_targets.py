@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.checkpoint.formats import ModuleWeights
 from mixprec_runtime.planning.modules import class_name, is_derived
 from mixprec_runtime.planning.targets import matches
-from mixprec_runtime.records.format import Format, FormatKind
 
 Q = "model.layers.0.self_attn.q_proj"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.checkpoint.errors import BrokenSafetensors
 from mixprec_runtime.launching.errors import EngineFailed, PortInUse, RefusedPlan
 from mixprec_runtime.mixfile.errors import InvalidMix, MixFault
 from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
-from mixprec_runtime.records.format import Format, FormatKind
 from mixprec_runtime.records.mix import Mark, Mix, Source
 from mixprec_runtime.runfolder import RunFolderError
 

@@ -1,0 +1,171 @@
+"""KernelChoice: for one format, shape and machine the winner, and the verdict on every candidate."""
+
+from __future__ import annotations
+
+__all__ = ["KernelChoice", "Proof", "Tier", "Timing", "Verdict"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from mixprec_doctor.records.format import Format
+from mixprec_doctor.records.workload import LinearShape
+
+
+class Tier(str, Enum):
+    """Where a kernel comes from, best first."""
+
+    NATIVE = "native"  # the engine's own
+    PORTABLE = "portable"  # PyTorch's operators on the compressed weights, behind the engine's interface
+    PLACEHOLDER = "placeholder"  # imports and constructs; raises on first use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of one forward pass of so many rows, and of the same shape in 16-bit floating point."""
+
+    rows: int
+    seconds: float
+    plain_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """Times as long as 16 bits; below 1 it is quicker."""
+        return self.seconds / self.plain_seconds if self.plain_seconds else 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
+        return {"rows": self.rows, "seconds": self.seconds, "plain_seconds": self.plain_seconds}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """One trial of a kernel on a real layer. ``fault`` is None when it ran and gave the right numbers."""
+
+    kernel: str  # what the engine really used: "CutlassFP8ScaledMMLinearKernel", "portable int4"
+    method: str  # the engine's linear method that it stands behind
+    fault: str | None
+    error: float | None = None  # relative to float32 (Frobenius norms); None where nothing could be compared
+    bound: float | None = None  # the largest error that counts as right
+    weights: str = "generated"  # or "checkpoint"
+    timings: tuple[Timing, ...] = ()
+    held_bytes: int | None = None  # of the layer after the engine's repacking
+
+    @property
+    def worked(self) -> bool:
+        """Whether it may be used."""
+        return self.fault is None
+
+    def to_json(self) -> dict[str, object]:
+        """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
+        return {
+            "kernel": self.kernel,
+            "method": self.method,
+            "fault": self.fault,
+            "error": self.error,
+            "bound": self.bound,
+            "weights": self.weights,
+            "timings": [each.to_json() for each in self.timings],
+            "held_bytes": self.held_bytes,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Proof:
+        """The record that ``to_json`` wrote."""
+        return cls(**{**raw, "timings": tuple(Timing(**each) for each in raw["timings"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One candidate: accepted, rejected with its reasons, or undecided (None) where reading alone cannot tell."""
+
+    candidate: str  # a kernel's class, or one of mixprec's portable kernels
+    tier: Tier
+    accepted: bool | None
+    reasons: tuple[str, ...] = ()  # why it is rejected, or what could not be decided
+    module: str | None = None  # where an engine defines it
+    proof: Proof | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
+        return {
+            "candidate": self.candidate,
+            "tier": self.tier.value,
+            "accepted": self.accepted,
+            "reasons": list(self.reasons),
+            "module": self.module,
+            "proof": self.proof.to_json() if self.proof else None,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Verdict:
+        """The record that ``to_json`` wrote."""
+        return cls(
+            candidate=raw["candidate"],
+            tier=Tier(raw["tier"]),
+            accepted=raw["accepted"],
+            reasons=tuple(raw["reasons"]),
+            module=raw["module"],
+            proof=Proof.from_json(raw["proof"]) if raw["proof"] else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelChoice:
+    """What serves layers of one format and shape, and why not the others. ``verdicts`` are in the engine's order."""
+
+    engine: str
+    format: Format
+    shape: LinearShape
+    dtype: str  # of activations, torch's name
+    verdicts: tuple[Verdict, ...]
+    source: str | None = None  # the mix file's name of the checkpoint; None without a mix file
+    modules: tuple[str, ...] = ()  # checkpoint names of what is served so
+
+    @property
+    def winner(self) -> Verdict | None:
+        """The first accepted candidate, else the first undecided one; None: all are rejected."""
+        for wanted in (True, None):
+            for verdict in self.verdicts:
+                if verdict.accepted is wanted:
+                    return verdict
+        return None
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Native candidates that the engine must be kept from: those whose proof failed."""
+        return tuple(
+            verdict.candidate
+            for verdict in self.verdicts
+            if verdict.tier is Tier.NATIVE and verdict.proof is not None and not verdict.proof.worked
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
+        winner = self.winner
+        return {
+            "engine": self.engine,
+            "format": self.format.name,
+            "winner": winner.candidate if winner else None,
+            "tier": winner.tier.value if winner else None,
+            "verdicts": [each.to_json() for each in self.verdicts],
+            "details": self.format.to_json(),
+            "shape": self.shape.to_json(),
+            "dtype": self.dtype,
+            "source": self.source,
+            "modules": list(self.modules),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> KernelChoice:
+        """The record that ``to_json`` wrote."""
+        return cls(
+            engine=raw["engine"],
+            format=Format.from_json(raw["details"]),
+            shape=LinearShape.from_json(raw["shape"]),
+            dtype=raw["dtype"],
+            verdicts=tuple(Verdict.from_json(each) for each in raw["verdicts"]),
+            source=raw["source"],
+            modules=tuple(raw["modules"]),
+        )
