@@ -33,6 +33,7 @@ def read_answer(request: ProbeRequest, event: Mapping[str, Any]) -> Probe:
         fault=_fault(event["fault"]["chain"], request) if event.get("fault") else None,
         exit_code=event.get("exit_code"),
         observed=_observed(event["observed"]) if event.get("observed") else None,
+        value=event.get("value"),
     )
 
 

@@ -18,6 +18,7 @@ if sys.path and sys.path[0] == __file__.rpartition("/")[0]:
 import contextlib
 import faulthandler
 import importlib
+import importlib.util
 import inspect
 import json
 import linecache
@@ -25,7 +26,7 @@ import os
 import signal
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _dumps, _loads, _import, _signature = json.dumps, json.loads, importlib.import_module, inspect.signature
@@ -93,7 +94,7 @@ def main(questions: str, answers_path: str, token: str) -> None:
             continue
         answers.tell({"begin": number})
         started = _clock()
-        answer = _try(request)
+        answer = _try(request, _teller(answers, number))
         _flush()
         answers.tell({"number": number, "seconds": _clock() - started, "tainted": bool(failed), **answer})
         if request["kind"] == "import" and answer["outcome"] != "worked":
@@ -104,8 +105,14 @@ def main(questions: str, answers_path: str, token: str) -> None:
     _leave(0)  # neither threads nor what is registered with atexit keeps this waiting
 
 
-def _try(request: dict[str, Any]) -> dict[str, Any]:
+def _teller(answers: Answers, number: int) -> Callable[[Any], None]:
+    return lambda part: answers.tell({"part": part, "of": number})
+
+
+def _try(request: dict[str, Any], tell: Callable[[Any], None]) -> dict[str, Any]:
     try:
+        if request["kind"] == "call":
+            return {"outcome": "worked", "value": _called(request, tell)}
         observed = _DEEDS[request["kind"]](request)
     except SystemExit as fault:
         code = fault.code if isinstance(fault.code, int) else 0 if fault.code is None else 1
@@ -145,6 +152,36 @@ def _ran(request: dict[str, Any]) -> None:
     if not getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)) if path else "")  # noqa: PTH100, PTH120
     exec(compile(request["text"], path or "<string>", "exec"), main_module.__dict__)  # noqa: S102  that is what was asked
+
+
+def _called(request: dict[str, Any], tell: Callable[[Any], None]) -> Any:  # noqa: ANN401
+    """The value of a function of ours; what a generator yields is told at once, so that a later crash keeps it."""
+    for name, folder in request["packages"].items():
+        _lend(name, folder)
+    value = getattr(_import(request["module"]), request["name"])(**request["arguments"])
+    if isinstance(value, types.GeneratorType):
+        while True:
+            try:
+                part = next(value)
+            except StopIteration as end:
+                value = end.value
+                break
+            tell(part)
+    _dumps(value)  # what JSON does not have is a fault of the call, not of the telling
+    return value
+
+
+def _lend(name: str, folder: str) -> None:
+    """Register one package of ours, so that it is importable here and its neighbours are not."""
+    for known in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+        del sys.modules[known]
+    file = os.path.join(folder, "__init__.py")  # noqa: PTH118
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[folder])
+    assert spec is not None  # noqa: S101  a file of that name has a loader
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
 
 
 _DEEDS = {"import": _imported, "name": _named, "construct": _constructed, "code": _ran}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["CannotProbe", "Progress", "probe"]
+__all__ = ["CannotProbe", "Heard", "Progress", "probe"]
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.probe.answers import read_answer, read_death, read_end
@@ -14,6 +16,7 @@ from mixprec_doctor.probe.run import run
 from mixprec_doctor.records.probe import Kind, Outcome, Probe, ProbeRequest
 
 Progress = Callable[[int, int, ProbeRequest], None]  # how many are done, of how many, the one that is tried now
+Heard = Callable[[ProbeRequest, Any], None]  # what a called generator has just yielded
 
 
 class CannotProbe(MixprecError):
@@ -31,12 +34,18 @@ class CannotProbe(MixprecError):
 
 
 def probe(
-    requests: Iterable[ProbeRequest], *, python: str, limits: Limits, progress: Progress | None = None
+    requests: Iterable[ProbeRequest],
+    *,
+    python: str,
+    limits: Limits,
+    progress: Progress | None = None,
+    heard: Heard | None = None,
 ) -> tuple[Probe, ...]:
     """What came of each request, in their order, tried by the interpreter ``python`` in processes of its own.
 
     All share a child until one dies. What lies in a module whose import failed is not tried, and what fails only
-    after such an import, for another reason, is tried again in a new child.
+    after such an import, for another reason, is tried again in a new child. What a called generator yields is kept
+    whatever comes after it; the time for one request begins anew with each.
     """
     wanted = tuple(requests)
     done: dict[int, Probe] = {}
@@ -45,7 +54,7 @@ def probe(
         _skip(wanted, done, late=time.monotonic() >= until)
         left = [(number, each) for number, each in enumerate(wanted) if number not in done]
         if left:
-            _run(left, done, python=python, limits=limits, until=until, progress=progress)
+            _run(left, done, python=python, limits=limits, until=until, progress=progress, heard=heard)
     return tuple(done[number] for number in range(len(wanted)))
 
 
@@ -77,19 +86,26 @@ def _run(
     limits: Limits,
     until: float,
     progress: Progress | None,
+    heard: Heard | None,
 ) -> None:
     """One child. It answers some of the requests; the one that it died of is answered for it."""
     requests = dict(left)
     total = len(done) + len(left)
     current, begun, started, answered = left[0][0], time.monotonic(), False, False
+    parts: list[Any] = []
     for event in run(left, python=python, limits=limits, total=max(1.0, until - begun)):
         if "begin" in event:
             current, begun, started, answered = event["begin"], time.monotonic(), True, False
+            parts = []
             if progress is not None:
                 progress(len(done), total, requests[current])
+        elif "part" in event:
+            parts.append(event["part"])
+            if heard is not None:
+                heard(requests[event["of"]], event["part"])
         elif "number" in event:
             answered = True
-            answer = read_answer(requests[event["number"]], event)
+            answer = replace(read_answer(requests[event["number"]], event), parts=tuple(parts))
             known = {str(each.fault.root) for each in done.values() if each.fault}
             if not (event["tainted"] and answer.fault and str(answer.fault.root) not in known):
                 done[event["number"]] = answer
@@ -98,7 +114,7 @@ def _run(
             if "fault" in end:
                 raise CannotProbe(python, str(end["fault"]))
             if not answered:
-                done[current] = read_death(requests[current], end, seconds=seconds)
+                done[current] = replace(read_death(requests[current], end, seconds=seconds), parts=tuple(parts))
             elif current in done:
                 done[current] = read_end(done[current], end)
             if not started:

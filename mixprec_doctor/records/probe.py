@@ -17,6 +17,7 @@ class Kind(str, Enum):
     NAME = "name"  # from module import name
     CONSTRUCT = "construct"  # call the name, or a method of it
     CODE = "code"  # run the lines that the user asked about
+    CALL = "call"  # call a function of ours there: module, name, arguments; its JSON value is the answer
 
 
 class Outcome(str, Enum):
@@ -157,6 +158,7 @@ class ProbeRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     text: str | None = None  # the code
     file: str | None = None  # where the code stands, if in a file
+    packages: Mapping[str, str] = field(default_factory=dict)  # packages lent for a call: import name, folder
 
     def __str__(self) -> str:
         if self.kind is Kind.IMPORT:
@@ -165,6 +167,8 @@ class ProbeRequest:
             return f"from {self.module} import {self.name}"
         if self.kind is Kind.CONSTRUCT:
             return f"{self.name}{f'.{self.method}' if self.method else ''}({', '.join(self.arguments)})"
+        if self.kind is Kind.CALL:
+            return f"{self.module}.{self.name}({', '.join(self.arguments)})"
         return self.file or "the code"
 
     def to_json(self) -> dict[str, object]:
@@ -177,6 +181,7 @@ class ProbeRequest:
             "arguments": dict(self.arguments),
             "text": self.text,
             "file": self.file,
+            "packages": dict(self.packages),
         }
 
 
@@ -197,6 +202,8 @@ class Probe:
     stderr: Output | None = None
     peak_bytes: int | None = None  # most memory of the process and its children, where that was watched
     left: tuple[int, ...] = ()  # processes that even SIGKILL did not end
+    value: Any = None  # what a call returned, as JSON has it
+    parts: tuple[Any, ...] = ()  # what a called generator yielded, those before a death included
 
     @property
     def worked(self) -> bool:
