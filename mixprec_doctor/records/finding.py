@@ -4,9 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Finding", "Remedy", "Severity", "worst"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class Severity(str, Enum):
@@ -28,6 +29,11 @@ class Remedy:
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.report/1`` document."""
         return {"text": self.text, "commands": list(self.commands), "checked": self.checked}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Remedy:
+        """The record that ``to_json`` wrote."""
+        return cls(text=raw["text"], commands=tuple(raw["commands"]), checked=raw["checked"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,21 @@ class Finding:
             "subjects": list(self.subjects),
             "follows": self.follows,
         }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Finding:
+        """The record that ``to_json`` wrote."""
+        return cls(
+            code=raw["code"],
+            severity=Severity(raw["severity"]),
+            engine=raw["engine"],
+            summary=raw["summary"],
+            cause=raw["cause"],
+            evidence=tuple(raw["evidence"]),
+            remedy=Remedy.from_json(raw["remedy"]) if raw["remedy"] else None,
+            subjects=tuple(raw["subjects"]),
+            follows=raw["follows"],
+        )
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 __all__ = ["KernelChoice", "Proof", "Tier", "Timing", "Verdict"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from mixprec_doctor.records.format import Format
-from mixprec_doctor.records.workload import LinearShape
+from mixprec_doctor.records.workload import LinearShape, WorkloadLayer
 
 
 class Tier(str, Enum):
@@ -121,6 +121,7 @@ class KernelChoice:
     dtype: str  # of activations, torch's name
     verdicts: tuple[Verdict, ...]
     source: str | None = None  # the mix file's name of the checkpoint; None without a mix file
+    folder: str | None = None  # the checkpoint
     modules: tuple[str, ...] = ()  # checkpoint names of what is served so
 
     @property
@@ -141,6 +142,10 @@ class KernelChoice:
             if verdict.tier is Tier.NATIVE and verdict.proof is not None and not verdict.proof.worked
         )
 
+    def for_layers(self, layer: WorkloadLayer) -> KernelChoice:
+        """The same choice for the modules that a workload has of this format and shape."""
+        return replace(self, source=layer.source, folder=layer.folder, modules=layer.modules)
+
     def to_json(self) -> dict[str, object]:
         """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
         winner = self.winner
@@ -154,6 +159,7 @@ class KernelChoice:
             "shape": self.shape.to_json(),
             "dtype": self.dtype,
             "source": self.source,
+            "folder": self.folder,
             "modules": list(self.modules),
         }
 
@@ -167,5 +173,6 @@ class KernelChoice:
             dtype=raw["dtype"],
             verdicts=tuple(Verdict.from_json(each) for each in raw["verdicts"]),
             source=raw["source"],
+            folder=raw["folder"],
             modules=tuple(raw["modules"]),
         )

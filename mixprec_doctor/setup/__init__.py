@@ -1,0 +1,7 @@
+"""Setup: the file that carries what was verified to the launcher, and what has changed since it was written."""
+
+__all__ = ["InvalidSetup", "drift_of", "read_setup", "refresh", "take_fingerprint", "valid_choices", "write_setup"]
+
+from mixprec_doctor.setup.drift import drift_of, valid_choices
+from mixprec_doctor.setup.file import InvalidSetup, read_setup, write_setup
+from mixprec_doctor.setup.fingerprint import refresh, take_fingerprint

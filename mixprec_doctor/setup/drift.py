@@ -1,0 +1,81 @@
+"""Drift: what differs between two fingerprints, and which proofs that leaves standing."""
+
+from __future__ import annotations
+
+__all__ = ["drift_of", "valid_choices"]
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mixprec_doctor.records.kernel import KernelChoice
+from mixprec_doctor.records.setup import Aspect, Drift, Fingerprint, Setup
+from mixprec_doctor.records.workload import Workload, WorkloadLayer
+
+_CONFIG = "config.json"
+
+
+def drift_of(before: Fingerprint, now: Fingerprint) -> tuple[Drift, ...]:
+    """Everything that is not as it was; what the proofs depend on comes first."""
+    found = [
+        *_of(Aspect.INTERPRETER, before.interpreter, now.interpreter),
+        *_of(Aspect.MACHINE, before.machine, now.machine),
+        *_of_distributions(before, now),
+        *(_unvalued(each) for each in _of(Aspect.VARIABLE, before.variables, now.variables)),
+        *(_unvalued(each) for each in _of(Aspect.FILE, before.files, now.files)),
+    ]
+    return tuple(sorted(found, key=lambda each: not each.counts))
+
+
+def _of(aspect: Aspect, before: Mapping[str, str], now: Mapping[str, str]) -> Iterable[Drift]:
+    for name in dict.fromkeys([*before, *now]):
+        if before.get(name) != now.get(name):
+            yield Drift(aspect=aspect, name=name, before=before.get(name), now=now.get(name))
+
+
+def _unvalued(drift: Drift) -> Drift:
+    """Digests say nothing to a reader; that they differ does."""
+    same = "" if drift.before is not None else None
+    return Drift(aspect=drift.aspect, name=drift.name, before=same, now=None if drift.now is None else "")
+
+
+def _of_distributions(before: Fingerprint, now: Fingerprint) -> Iterable[Drift]:
+    old = {each.name: each for each in before.distributions}
+    new = {each.name: each for each in now.distributions}
+    for name in dict.fromkeys([*old, *new]):
+        was, is_ = old.get(name), new.get(name)
+        if was is not None and is_ is not None and (was.version, was.digest) == (is_.version, is_.digest):
+            continue
+        yield Drift(
+            aspect=Aspect.DISTRIBUTION,
+            name=name,
+            before=None if was is None else was.version or "?",
+            now=None if is_ is None else is_.version or "?",
+            counts=any(each.counts for each in (was, is_) if each is not None),
+        )
+
+
+def valid_choices(
+    setup: Setup, drifts: Iterable[Drift], workload: Workload
+) -> tuple[tuple[KernelChoice, ...], tuple[WorkloadLayer, ...]]:
+    """The choices for the workload that still hold, and the layers that must be verified anew.
+
+    Nothing holds when the interpreter, the machine, a variable or a distribution that counts is another. Else a proof
+    holds for its format, shape and type, as long as the config of the checkpoint that it was made for is the same.
+    """
+    counting = [each for each in drifts if each.counts]
+    if any(each.aspect is not Aspect.FILE for each in counting):
+        return (), workload.layers
+    configs = {Path(each.name).parent for each in counting if Path(each.name).name == _CONFIG}
+    proved = {
+        (choice.folder, choice.format, choice.shape): choice
+        for choice in setup.choices
+        if choice.dtype == workload.dtype and choice.folder is not None and Path(choice.folder) not in configs
+    }
+    held, missing = [], []
+    for layer in workload.layers:
+        choice = proved.get((layer.folder, layer.format, layer.shape))
+        if choice is None:
+            missing.append(layer)
+        else:
+            held.append(choice.for_layers(layer))
+    return tuple(held), tuple(missing)
