@@ -21,6 +21,7 @@ from pathlib import Path
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.planning.kernels import handed_over
 from mixprec_runtime.records.mix import BASE_SOURCE
 from mixprec_runtime.records.plan import Plan
 
@@ -133,6 +134,7 @@ def _contents(plan: Plan) -> dict[str, dict[str, object]]:
         },
         "modules": {layer.layer: layer.source for layer in plan.layers},
         "formats": {layer.layer: layer.format.kind.value for layer in plan.layers},
+        "kernels": handed_over(plan.kernels),
     }
     return {"config.json": config, RUN_FILE: _run_file(plan)}
 

@@ -31,7 +31,7 @@ LAYERS = (
     ("rehearsal",),
     ("tracebacks", "usercode"),
     ("checks",),
-    ("api", "construction", "diagnosis", "examination", "inquiry", "matrix", "remedies", "setup", "specimens", "verification"),
+    ("api", "construction", "diagnosis", "examination", "extensions", "inquiry", "matrix", "remedies", "setup", "specimens", "verification"),
     ("reports",),
     ("cli", "__main__"),
 )

@@ -14,6 +14,7 @@ from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.lenders import Avoid, Lenders
+from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
@@ -41,6 +42,7 @@ class Patient:
     import_folders: tuple[str, ...] = ()  # the working directory and PYTHONPATH: what Python looks into first
     code: UserCode | None = None  # the lines that the user asked about
     probes: tuple[Probe, ...] = ()  # what was really tried; empty where nothing was
+    kernels: tuple[KernelChoice, ...] = ()  # what serves the layers of the workload that was asked about
     lend: Lend | None = None  # asks the index which releases have some names; None: no index is asked
     changes: Changes | None = None  # asks the index which defaults of a class changed; None: no index is asked
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what several checks work out once

@@ -11,9 +11,11 @@ from mixprec_doctor.records.codeanswer import CodeAnswer
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.finding import Finding, Severity, worst
+from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution
+from mixprec_doctor.records.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Report:
     verified: bool = False
     probes: tuple[Probe, ...] = ()  # what was really tried, where the examination verifies
     code: CodeAnswer | None = None  # about the lines that the user asked about
+    kernels: tuple[KernelChoice, ...] = ()  # what serves the layers of the workload that was asked about
+    workload: Workload | None = None  # what was asked about
     checks: tuple[str, ...] | None = None  # codes of the checks that were asked; None: all
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
@@ -57,7 +61,7 @@ class Report:
                 "machine": self.machine.to_json(),
                 "engines": [each.to_json() for each in self.engines],
                 "roles": [each.to_json() for each in self.roles],
-                "kernels": [],  # kernel choices are made by examinations that verify
+                "kernels": [each.to_json() for each in self.kernels],
                 "findings": [each.to_json() for each in self.findings],
                 "code": self.code.to_json() if self.code else None,
                 "verified": self.verified,

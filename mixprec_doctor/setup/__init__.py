@@ -1,7 +1,17 @@
 """Setup: the file that carries what was verified to the launcher, and what has changed since it was written."""
 
-__all__ = ["InvalidSetup", "drift_of", "read_setup", "refresh", "take_fingerprint", "valid_choices", "write_setup"]
+__all__ = [
+    "InvalidSetup",
+    "drift_of",
+    "make_setup",
+    "read_setup",
+    "refresh",
+    "take_fingerprint",
+    "valid_choices",
+    "write_setup",
+]
 
 from mixprec_doctor.setup.drift import drift_of, valid_choices
 from mixprec_doctor.setup.file import InvalidSetup, read_setup, write_setup
 from mixprec_doctor.setup.fingerprint import refresh, take_fingerprint
+from mixprec_doctor.setup.making import make_setup

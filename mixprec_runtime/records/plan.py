@@ -11,6 +11,7 @@ from pathlib import Path
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.format import Format
+from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_runtime.records.checkpoint import TensorHeader
 
 
@@ -86,6 +87,7 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     totals: Totals
     findings: tuple[Finding, ...]
+    kernels: tuple[KernelChoice, ...] = ()  # what serves its linear layers, as far as known
 
     @property
     def valid(self) -> bool:
@@ -101,6 +103,7 @@ class Plan:
                 "sources": {name: str(source.path) for name, source in self.sources.items()},
                 "layers": [layer.to_json() for layer in self.layers],
                 "totals": self.totals.to_json(),
+                "kernels": [choice.to_json() for choice in self.kernels],
                 "findings": [finding.to_json() for finding in self.findings],
             },
         )
