@@ -30,6 +30,7 @@ LAYERS = (
     ("resolving",),
     ("rehearsal",),
     ("tracebacks", "usercode"),
+    ("kernels",),
     ("checks",),
     ("api", "construction", "diagnosis", "examination", "extensions", "inquiry", "matrix", "remedies", "setup", "specimens", "verification"),
     ("reports",),

@@ -44,6 +44,7 @@ class Format:
     symmetric: bool | None = None  # no zero points; None where the layout has none to have
     act_order: bool = False  # groups of inputs in another order than theirs (g_idx says which)
     activation: Activation = Activation.NONE
+    variant: str | None = None  # of a layout that tensors don't tell apart: "gptq_v2", "gemv"; None: the usual one
 
     @property
     def name(self) -> str:
@@ -63,6 +64,7 @@ class Format:
         """What the name leaves out: ``asymmetric, act-order, static activations``; empty where there is nothing."""
         words = [
             f"blocks of {self.block[0]}x{self.block[1]}" if self.block else "",
+            self.variant or "",
             "asymmetric" if self.symmetric is False else "",
             "act-order" if self.act_order else "",
             f"{self.activation.value} activations" if self.activation is not Activation.NONE else "",
@@ -82,6 +84,7 @@ class Format:
             "symmetric": self.symmetric,
             "act_order": self.act_order,
             "activation": self.activation.value,
+            "variant": self.variant,
         }
 
     @classmethod
@@ -97,4 +100,5 @@ class Format:
             symmetric=raw["symmetric"],
             act_order=raw["act_order"],
             activation=Activation(raw["activation"]),
+            variant=raw["variant"],
         )
