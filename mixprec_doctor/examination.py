@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mixprec_doctor.checks import Patient, run_checks, select_checks
 from mixprec_doctor.environment import Target, find_engines, read_environment
+from mixprec_doctor.extensions import read_workload
 from mixprec_doctor.machine import read_machine
 from mixprec_doctor.records.codeanswer import answer_about
 from mixprec_doctor.records.environment import Environment, InstalledEngine
@@ -42,6 +43,7 @@ def examine(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     machine: Machine | None = None,
+    mix: str | os.PathLike[str] | None = None,
     verify: bool = False,
     verify_limit: float = 120.0,
     progress: Callable[[int, int, ProbeRequest], None] | None = None,
@@ -85,8 +87,14 @@ def examine(
         changes=None if offline else lambda *asked: inquiry().changes(*asked),
         code=read_code(code, environment, here, beside=_import_folders()) if code is not None else None,
     )
+    workload = read_workload(Path(mix)) if mix is not None else None
     if verify:
         patient = replace(patient, probes=_verify(patient, limit=verify_limit, progress=progress))
+    if workload is not None or (verify and code is None):
+        from mixprec_doctor.proving import choose_kernels
+
+        kernels = choose_kernels(patient, workload, verify=verify, limit=verify_limit, progress=progress)
+        patient = replace(patient, kernels=kernels)
     findings = run_checks(patient, checks)
     if verify:
         from mixprec_doctor.verification import settle
@@ -100,6 +108,8 @@ def examine(
         roles=tuple(resolution for resolved in roles.values() for resolution in resolved),
         findings=findings,
         code=answer_about(patient.code.place, findings, patient.probes) if patient.code is not None else None,
+        kernels=patient.kernels,
+        workload=workload,
         checks=tuple(check.code for check in checks),
         seconds=time.perf_counter() - started,
         verified=verify,

@@ -31,7 +31,7 @@ class NoRuntime(MixprecError):
 
     def __str__(self) -> str:
         return (
-            f"wanted an entry point {self.name!r} in {self.group}, found none: mixprec was installed without its runtime\n"
+            f"wanted an entry point {self.name!r} in {self.group}, found none: mixprec is here without its runtime\n"
             "  try: python -m pip install --force-reinstall --no-deps mixprec, or -e . once more in a checkout"
         )
 

@@ -32,7 +32,7 @@ LAYERS = (
     ("tracebacks", "usercode"),
     ("kernels",),
     ("checks",),
-    ("api", "construction", "diagnosis", "examination", "extensions", "inquiry", "matrix", "remedies", "setup", "specimens", "verification"),
+    ("api", "construction", "diagnosis", "examination", "extensions", "inquiry", "matrix", "proving", "remedies", "setup", "specimens", "verification"),
     ("reports",),
     ("cli", "__main__"),
 )

@@ -13,8 +13,8 @@ from mixprec_doctor.records.defaultchange import DefaultChange
 from mixprec_doctor.records.environment import Environment, InstalledEngine
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding
-from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.records.kernel import KernelChoice
+from mixprec_doctor.records.lenders import Avoid, Lenders
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.probe import Probe
 from mixprec_doctor.records.resolution import Resolution

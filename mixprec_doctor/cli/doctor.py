@@ -13,9 +13,28 @@ import click
 from mixprec_doctor.cli.options import check_target, codes, no_collection, target_options, write
 from mixprec_doctor.cli.progress import probe_progress, release_progress
 from mixprec_doctor.environment.engines import ENGINES
+from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.examination import examine
+from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports import FORMATS, Page, render_report
 from mixprec_doctor.reports.page import page_for
+
+
+class NothingProved(MixprecError):
+    """A setup was asked for, and not exactly one engine has proved kernels."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, file: str, found: str) -> None:
+        super().__init__(file, found)
+        self.file = file
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} was not written: wanted one engine with proved kernels, found {self.found}\n"
+            "  try: --engine NAME, and mixprec doctor --verify --mix FILE without --setup, which says what is wrong"
+        )
 
 
 @click.command()
@@ -23,6 +42,18 @@ from mixprec_doctor.reports.page import page_for
 @click.option("--engine", type=click.Choice(ENGINES), help="Examine this engine only, and expect it there.")
 @click.option(
     "--code", metavar="CODE|@FILE", help="Ask whether these lines of Python would work there, and if not, why."
+)
+@click.option(
+    "--mix",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Say which kernels serve the layers of this mixture there; with --verify, prove it.",
+)
+@click.option(
+    "--setup",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what --verify --mix proved, for mixprec launch --setup.",
 )
 @click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
 @click.option("--verify", is_flag=True, help="Really import and construct, or run the --code, in a watched process.")
@@ -51,6 +82,8 @@ def doctor(
     site_packages: Path | None,
     engine: str | None,
     code: str | None,
+    mix: Path | None,
+    setup: Path | None,
     static: bool,
     verify: bool,
     time_limit: float | None,
@@ -73,12 +106,17 @@ def doctor(
         raise click.UsageError("--static reads only and --verify really tries; give one")
     if time_limit is not None and not verify:
         raise click.UsageError("--time-limit is for --verify")
+    if setup is not None and (mix is None or not verify):
+        raise click.UsageError("--setup writes down what was proved for a mixture: it needs --verify and --mix")
+    if mix is not None and code is not None:
+        raise click.UsageError("--mix and --code are two questions; ask one")
     with no_collection(), release_progress() as told, probe_progress() if verify else nullcontext() as progress:
         report = examine(
             python=python,
             site_packages=site_packages,
             engine=engine,
             code=code,
+            mix=mix,
             select=codes(select),
             ignore=codes(ignore),
             verify=verify,
@@ -87,6 +125,30 @@ def doctor(
             offline=offline,
             told=told,
         )
+    if setup is not None:
+        _write_setup(report, setup)
     page = page_for(sys.stdout) if output is None else Page()
     write(render_report(report, format_, page, strict=strict), output)
     return int(report.exit_code(strict=strict))
+
+
+def _write_setup(report: Report, file: Path) -> None:
+    """The setup of the engine whose kernels were proved; nothing is written where a layer has none."""
+    from mixprec_doctor.setup import make_setup, write_setup
+
+    engines = {choice.engine for choice in report.kernels if choice.winner is not None and choice.winner.proof}
+    proved = [each.engine for each in report.engines if each.engine.engine in engines]
+    if len(proved) != 1 or report.workload is None:
+        found = " and ".join(sorted(engines)) or "none"
+        raise NothingProved(str(file), found)
+    made = make_setup(
+        report.workload,
+        report.kernels,
+        environment=report.target,
+        engine=proved[0],
+        resolutions=report.roles,
+        findings=report.findings,
+        seconds=report.seconds,
+    )
+    write_setup(made, file)
+    click.echo(f"mixprec: wrote {file}; mixprec launch {report.workload.name} --setup {file}", err=True)

@@ -52,7 +52,7 @@ class Fingerprint:
 
     ``machine`` and ``interpreter`` are facts by name. ``variables`` are those of the environment that engines read,
     as SHA-256 of their values, which may be secret. ``files`` are the mix file and what stands at the head of every
-    checkpoint file, by path, as SHA-256.
+    checkpoint file, by path, as SHA-256. ``optional`` are distributions that are not there and that the engine would use.
     """
 
     interpreter: Mapping[str, str]
@@ -60,6 +60,7 @@ class Fingerprint:
     machine: Mapping[str, str]
     variables: Mapping[str, str]
     files: Mapping[str, str]
+    optional: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The object of the ``mixprec.setup/1`` document."""
@@ -69,6 +70,7 @@ class Fingerprint:
             "machine": dict(self.machine),
             "variables": dict(self.variables),
             "files": dict(self.files),
+            "optional": list(self.optional),
         }
 
     @classmethod
@@ -80,6 +82,7 @@ class Fingerprint:
             machine=dict(raw["machine"]),
             variables=dict(raw["variables"]),
             files=dict(raw["files"]),
+            optional=tuple(raw["optional"]),
         )
 
 

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from mixprec_doctor.records.environment import Distribution, Environment
 from mixprec_doctor.records.setup import Fingerprint, Installed
 
@@ -44,6 +46,7 @@ def take_fingerprint(environment: Environment, *, engine: str | None, files: Ite
         machine=machine_facts(),
         variables=_variables(os.environ),
         files={name: digest for name in files if (digest := _digest_file(name)) is not None},
+        optional=_optional(environment, engine),
     )
 
 
@@ -75,6 +78,7 @@ def refresh(before: Fingerprint, environment: Environment | None = None) -> Fing
         machine=machine_facts(),
         variables=_variables(os.environ),
         files={name: digest for name in before.files if (digest := _digest_file(name)) is not None},
+        optional=before.optional,
     )
 
 
@@ -149,6 +153,16 @@ def _closure(environment: Environment, engine: str | None) -> set[str] | None:
     return reached
 
 
+def _optional(environment: Environment, engine: str | None) -> tuple[str, ...]:
+    """What the engine names among its requirements, for extras or other machines too, and what is not there."""
+    from mixprec_doctor.environment.requirement import parse_requirement
+
+    first = environment.find(engine) if engine is not None else None
+    parsed = [parse_requirement(text) for text in first.requires] if first is not None else []
+    names = {canonicalize_name(each.name) for each in parsed if each is not None}
+    return tuple(sorted(name for name in names if environment.find(name) is None))
+
+
 def _installed(distribution: Distribution, *, counts: bool) -> Installed:
     return Installed(
         name=distribution.key,
@@ -161,8 +175,8 @@ def _installed(distribution: Distribution, *, counts: bool) -> Installed:
 
 def _newly_found(metadata: str, before: Fingerprint) -> Installed:
     name, _, rest = os.path.basename(metadata).partition("-")  # noqa: PTH119
-    key = name.replace("_", "-").replace(".", "-").lower()
-    counts = next((each.counts for each in before.distributions if each.name == key), False)
+    key = canonicalize_name(name)
+    counts = next((each.counts for each in before.distributions if each.name == key), key in before.optional)
     return Installed(
         name=key,
         version=rest.removesuffix(".dist-info").removesuffix(".egg-info").partition("-")[0] or None,

@@ -5,27 +5,51 @@ from __future__ import annotations
 __all__ = ["launch"]
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mixprec_doctor.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mixprec_runtime.records.mix import Mix
+    from mixprec_runtime.records.plan import Plan
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("mix", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("engine_args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--engine", type=click.Choice(["auto", "vllm", "sglang", "torch"]), help="Overrides the mix file's.")
+@click.option(
+    "--setup",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What mixprec doctor --verify --setup wrote; only what has changed since is proved again.",
+)
+@click.option("--no-verify", is_flag=True, help="Prove nothing before the start; the engine's process tries kernels.")
+@click.option(
+    "--allow-placeholders", is_flag=True, help="Start even if some layers have no kernel here; they raise when used."
+)
 @click.option("--dry-run", is_flag=True, help="Print the exact command and start nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Show progress and the account, not the engine's own log.")
 @click.pass_context
 def launch(
-    ctx: click.Context, mix: Path, engine_args: tuple[str, ...], engine: str | None, dry_run: bool, quiet: bool
+    ctx: click.Context,
+    mix: Path,
+    engine_args: tuple[str, ...],
+    engine: str | None,
+    setup: Path | None,
+    no_verify: bool,
+    allow_placeholders: bool,
+    dry_run: bool,
+    quiet: bool,
 ) -> None:
     """Serve the mixture with the engine's own OpenAI-compatible server, until Ctrl-C.
 
-    Arguments after -- go to the engine as they are: mixprec launch mix.yaml -- --port 9000. The server listens on
-    127.0.0.1:8000 unless they, or the mix file's serve section, say otherwise. Returns the engine's own exit code
-    once the engine has answered.
+    Kernels that no setup proves yet are first tried in a process of their own, and what came of it is kept for the
+    next start. Arguments after -- go to the engine as they are: mixprec launch mix.yaml -- --port 9000. The server
+    listens on 127.0.0.1:8000 unless they, or the mix file's serve section, say otherwise. Returns the engine's own
+    exit code once the engine has answered.
     """
     from mixprec_runtime.cache import cache_folder
     from mixprec_runtime.launching.engines import choose_engine
@@ -34,8 +58,10 @@ def launch(
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
+    if setup is not None and no_verify:
+        raise click.UsageError("--setup hands over what was proved and --no-verify wants nothing proved; give one")
     wish = read_mix(mix)
-    choose_engine(engine or wish.engine)
+    chosen = choose_engine(engine or wish.engine)
     plan = make_plan(wish, tensor_parallel_size=wish.ranks)
     if not plan.valid:
         from mixprec_runtime.reports.console import render
@@ -43,6 +69,8 @@ def launch(
 
         click.echo(render(findings_text(plan.findings), stderr=True), err=True, nl=False)
         ctx.exit(ExitCode.FINDINGS)
+    if not no_verify:
+        plan = _verified(wish, plan, engine=chosen, setup=setup, dry_run=dry_run, refuse=not allow_placeholders)
     prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args)
     if dry_run:
         click.echo(prepared.command.shell_line())
@@ -57,3 +85,25 @@ def launch(
             click.secho(f"mixprec: {failed}", fg="red", err=True)
             code = failed.code or ExitCode.FINDINGS
     ctx.exit(code)
+
+
+def _verified(wish: Mix, plan: Plan, *, engine: str, setup: Path | None, dry_run: bool, refuse: bool) -> Plan:
+    """The plan with the kernels that a setup proves or that are proved now; a dry run proves nothing."""
+    from mixprec_doctor.cli.progress import probe_progress
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.launching.verified import refuse_placeholders, revalidate, setup_place, verify
+    from mixprec_runtime.planning.kernels import with_choices
+    from mixprec_runtime.planning.workload import workload_of
+    from mixprec_runtime.reports.setup_text import proved_text, revalidated_text
+
+    workload = workload_of(plan, wish)
+    kept = setup_place(wish.file, engine=engine, ranks=workload.ranks, root=cache_folder())
+    verified = revalidate(workload, engine=engine, named=setup, kept=kept)
+    click.echo(revalidated_text(verified), err=True, nl=False)
+    if verified.missing and not dry_run:
+        with probe_progress() as progress:
+            verified = verify(workload, verified, engine=engine, kept=kept, progress=progress)
+        click.echo(proved_text(verified), err=True, nl=False)
+    if refuse:
+        refuse_placeholders(verified.choices)
+    return with_choices(plan, verified.choices)

@@ -1,0 +1,61 @@
+"""What a setup proves, what has drifted, and what was proved anew, in lines for standard error."""
+
+from __future__ import annotations
+
+__all__ = ["proved_text", "revalidated_text"]
+
+from typing import TYPE_CHECKING
+
+from mixprec_doctor.records.kernel import Tier
+
+if TYPE_CHECKING:
+    from mixprec_runtime.launching.verified import Verified
+
+_SHOWN = 12
+
+
+def revalidated_text(verified: Verified) -> str:
+    """Which setup was looked at, everything that is not as it was, and what has to be proved."""
+    if verified.setup is None:
+        return f"no setup proves the kernels of this mixture yet: {_layers(verified)} to prove\n"
+    head = f"setup {verified.file} of {verified.setup.made}"
+    counting = [each for each in verified.drifts if each.counts]
+    lines = [f"  {each}" for each in counting[:_SHOWN]]
+    lines += [f"  and {len(counting) - _SHOWN} more"] if len(counting) > _SHOWN else []
+    beside = len(verified.drifts) - len(counting)
+    if beside:
+        lines.append(f"  beside: {beside} changes that the engine does not depend on")
+    state = "holds" if not verified.missing else f"{_layers(verified)} to prove anew"
+    changed = f"; {len(counting)} changed" if counting else ""
+    text = f"{head}: {state}{changed} (looked at in {verified.seconds * 1000:.0f} ms)\n"
+    return text + "".join(f"{line}\n" for line in lines)
+
+
+def _layers(verified: Verified) -> str:
+    missing = len(verified.missing)
+    total = missing + len(verified.choices)
+    return f"{missing} of {total} kinds of layer" if missing != total else f"{total} kinds of layer"
+
+
+def proved_text(verified: Verified) -> str:
+    """The kernel of each kind of layer, with what it replaces and why."""
+    lines = [f"proved in {verified.seconds:.0f} s, kept for the next launch"]
+    for choice in verified.choices:
+        winner = choice.winner
+        count = len(choice.modules)
+        name = "none" if winner is None else winner.candidate
+        tier = "" if winner is None or winner.tier is Tier.NATIVE else f" ({winner.tier.value})"
+        error = ""
+        if winner is not None and winner.proof is not None and winner.proof.error is not None:
+            error = f", error {winner.proof.error:.2%}"
+        times = ""
+        if winner is not None and winner.proof is not None and winner.proof.timings:
+            ratios = ", ".join(f"{each.ratio:.2f} at {each.rows} rows" for each in winner.proof.timings)
+            times = f", time against 16 bits {ratios}"
+        lines.append(f"  {choice.format.name} {choice.shape} ({count} modules): {name}{tier}{error}{times}")
+        lines += [
+            f"    not {each.candidate}: {each.proof.fault}"
+            for each in choice.verdicts
+            if each.proof is not None and each.proof.fault is not None
+        ]
+    return "".join(f"{line}\n" for line in lines)
