@@ -42,9 +42,9 @@ def demo(ctx: click.Context, rebuild: bool, checkpoints_only: bool, verbose: boo
         ctx.exit(ExitCode.CLEAN)
     _title("2. mixprec doctor")
     click.echo(_doctor(), nl=False)
-    choose_engine("auto")
-    prepared = _planned(root, checkpoints)
-    _title(f"4. mixprec launch {prepared.mix.file}")
+    engine = choose_engine("auto")
+    prepared = _planned(root, checkpoints, engine=engine)
+    _title(f"5. mixprec launch {prepared.mix.file}")
     click.echo(f"  {prepared.command.shell_line()}")
     code = _served(prepared, verbose=verbose)
     if code:
@@ -64,9 +64,10 @@ def _checkpoints(root: Path, *, rebuild: bool) -> DemoCheckpoints:
     return checkpoints
 
 
-def _planned(root: Path, checkpoints: DemoCheckpoints) -> Launch:
-    """Write the mix file, show its plan, and decide the launch."""
+def _planned(root: Path, checkpoints: DemoCheckpoints, *, engine: str) -> Launch:
+    """Write the mix file, show its plan, prove its kernels, and decide the launch."""
     from mixprec_runtime.adapters.vllm.command import DEFAULT_PORT
+    from mixprec_runtime.cli.kernels import with_kernels
     from mixprec_runtime.demo.mixture import mix_text
     from mixprec_runtime.launching.launch import prepare
     from mixprec_runtime.launching.server import free_port
@@ -81,6 +82,8 @@ def _planned(root: Path, checkpoints: DemoCheckpoints) -> Launch:
     wish = read_mix(file)
     plan = make_plan(wish)
     click.echo(render(plan_text(plan)), nl=False)
+    _title("4. Which kernels work here for these layers")
+    plan = with_kernels(plan, wish, engine=engine)
     return prepare(wish, plan, root=root, arguments=())
 
 

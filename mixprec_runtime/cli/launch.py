@@ -5,15 +5,10 @@ from __future__ import annotations
 __all__ = ["launch"]
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mixprec_doctor.errors import ExitCode
-
-if TYPE_CHECKING:
-    from mixprec_runtime.records.mix import Mix
-    from mixprec_runtime.records.plan import Plan
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -70,7 +65,11 @@ def launch(
         click.echo(render(findings_text(plan.findings), stderr=True), err=True, nl=False)
         ctx.exit(ExitCode.FINDINGS)
     if not no_verify:
-        plan = _verified(wish, plan, engine=chosen, setup=setup, dry_run=dry_run, refuse=not allow_placeholders)
+        from mixprec_runtime.cli.kernels import with_kernels
+
+        plan = with_kernels(
+            plan, wish, engine=chosen, setup=setup, prove=not dry_run, allow_placeholders=allow_placeholders
+        )
     prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args)
     if dry_run:
         click.echo(prepared.command.shell_line())
@@ -85,25 +84,3 @@ def launch(
             click.secho(f"mixprec: {failed}", fg="red", err=True)
             code = failed.code or ExitCode.FINDINGS
     ctx.exit(code)
-
-
-def _verified(wish: Mix, plan: Plan, *, engine: str, setup: Path | None, dry_run: bool, refuse: bool) -> Plan:
-    """The plan with the kernels that a setup proves or that are proved now; a dry run proves nothing."""
-    from mixprec_doctor.cli.progress import probe_progress
-    from mixprec_runtime.cache import cache_folder
-    from mixprec_runtime.launching.verified import refuse_placeholders, revalidate, setup_place, verify
-    from mixprec_runtime.planning.kernels import with_choices
-    from mixprec_runtime.planning.workload import workload_of
-    from mixprec_runtime.reports.setup_text import proved_text, revalidated_text
-
-    workload = workload_of(plan, wish)
-    kept = setup_place(wish.file, engine=engine, ranks=workload.ranks, root=cache_folder())
-    verified = revalidate(workload, engine=engine, named=setup, kept=kept)
-    click.echo(revalidated_text(verified), err=True, nl=False)
-    if verified.missing and not dry_run:
-        with probe_progress() as progress:
-            verified = verify(workload, verified, engine=engine, kept=kept, progress=progress)
-        click.echo(proved_text(verified), err=True, nl=False)
-    if refuse:
-        refuse_placeholders(verified.choices)
-    return with_choices(plan, verified.choices)
