@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PROVERS", "WORKLOADS", "NoRuntime", "find_prover", "read_workload"]
+__all__ = ["PROVERS", "WORKLOADS", "NoRuntime", "find_prover", "read_workload", "standard_workload"]
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -14,7 +14,7 @@ from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.workload import Workload
 
 WORKLOADS = "mixprec.workloads"
-"""Entry point ``mix``: a function from the path of a mix file to the Workload that it describes."""
+"""``mix``: from the path of a mix file to the Workload that it describes; ``standard``: a layer of each format."""
 PROVERS = "mixprec.provers"
 """Entry points by engine: a function that tries kernels in a process of their own and gives KernelChoices back."""
 
@@ -40,6 +40,13 @@ def read_workload(mix: Path) -> Workload:
     """What a mix file asks of an engine. Raises NoRuntime, and whatever is wrong with the file."""
     workload = _load(WORKLOADS, "mix")(mix)
     assert isinstance(workload, Workload)  # noqa: S101  an entry point is code that was installed to do this
+    return workload
+
+
+def standard_workload() -> Workload:
+    """One generated layer of each format, where no mix file says what is to be served. Raises NoRuntime."""
+    workload = _load(WORKLOADS, "standard")()
+    assert isinstance(workload, Workload)  # noqa: S101
     return workload
 
 

@@ -7,7 +7,7 @@ __all__ = ["choose_kernels"]
 from collections.abc import Callable
 
 from mixprec_doctor.checks import Patient
-from mixprec_doctor.extensions import find_prover
+from mixprec_doctor.extensions import find_prover, standard_workload
 from mixprec_doctor.kernels import choose_all
 from mixprec_doctor.probe import usual_limits
 from mixprec_doctor.records.environment import InstalledEngine
@@ -35,15 +35,16 @@ def choose_kernels(
     for engine in patient.engines:
         if engine.root is None:
             continue
-        read = choose_all(workload, patient.environment, engine=engine, machine=patient.machine) if workload else ()
-        choices += _proved(patient, engine, workload, read, limit=limit, progress=progress) if verify else read
+        asked = workload or standard_workload()
+        read = choose_all(asked, patient.environment, engine=engine, machine=patient.machine)
+        choices += _proved(patient, engine, asked, read, limit=limit, progress=progress) if verify else read
     return tuple(choices)
 
 
 def _proved(
     patient: Patient,
     engine: InstalledEngine,
-    workload: Workload | None,
+    workload: Workload,
     read: tuple[KernelChoice, ...],
     *,
     limit: float,

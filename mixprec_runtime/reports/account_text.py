@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["account_text"]
+__all__ = ["account_text", "replaced_lines"]
 
 from collections import Counter
+from collections.abc import Iterable
 from math import prod
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
 from mixprec_runtime.records.plan import Plan
 from mixprec_runtime.reports.sizes import human_bytes, ratio
@@ -26,7 +28,41 @@ def account_text(plan: Plan, accounts: tuple[LoadAccount, ...]) -> RenderableTyp
     parts += [Text("Served by", style="bold"), *_kernels(accounts)]
     for kernel in dict.fromkeys(refused for account in accounts for refused in account.refused):
         parts.append(Text(f"! replaced {kernel.method}: {kernel.fault}", style="yellow"))
+    parts += [Text(line, style="yellow") for line in replaced_lines(plan.kernels)]
     return Group(*parts)
+
+
+def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
+    """Which layers are not served by the engine's own first choice, why, and what that costs."""
+    told: dict[tuple[str, ...], list[KernelChoice]] = {}
+    for choice in choices:
+        winner = choice.winner
+        refuted = [each for each in choice.verdicts if each.proof is not None and not each.proof.worked]
+        if refuted and winner is not None:
+            faults = (f"{each.candidate}: {each.proof.fault}" for each in refuted if each.proof is not None)
+            told.setdefault((choice.format.name, winner.candidate, *faults), []).append(choice)
+    lines = []
+    for (form, kernel, *faults), alike in told.items():
+        modules = [module for choice in alike for module in choice.modules]
+        more = f" and {len(modules) - 1} more" if len(modules) > 1 else ""
+        lines.append(f"! {form}: {kernel} serves {modules[0]}{more}{_cost(alike)}")
+        lines += [f"    in place of {fault}" for fault in faults]
+    return lines
+
+
+def _cost(choices: list[KernelChoice]) -> str:
+    """The range of times against 16 bits, by rows."""
+    ratios: dict[int, list[float]] = {}
+    for choice in choices:
+        proof = choice.winner.proof if choice.winner is not None else None
+        for timing in proof.timings if proof is not None else ():
+            ratios.setdefault(timing.rows, []).append(timing.ratio)
+    said = []
+    for rows, found in sorted(ratios.items()):
+        least, most = f"{min(found):.1f}", f"{max(found):.1f}"
+        span = least if least == most else f"{least} to {most}"
+        said.append(f"{span} times as long as 16 bits at {rows} row{'s' if rows > 1 else ''}")
+    return f"; it takes {', '.join(said)}" if said else ""
 
 
 def _read(accounts: tuple[LoadAccount, ...]) -> Text:

@@ -7,6 +7,7 @@ __all__ = ["proved_text", "revalidated_text"]
 from typing import TYPE_CHECKING
 
 from mixprec_doctor.records.kernel import Tier
+from mixprec_runtime.reports.account_text import replaced_lines
 
 if TYPE_CHECKING:
     from mixprec_runtime.launching.verified import Verified
@@ -48,14 +49,6 @@ def proved_text(verified: Verified) -> str:
         error = ""
         if winner is not None and winner.proof is not None and winner.proof.error is not None:
             error = f", error {winner.proof.error:.2%}"
-        times = ""
-        if winner is not None and winner.proof is not None and winner.proof.timings:
-            ratios = ", ".join(f"{each.ratio:.2f} at {each.rows} rows" for each in winner.proof.timings)
-            times = f", time against 16 bits {ratios}"
-        lines.append(f"  {choice.format.name} {choice.shape} ({count} modules): {name}{tier}{error}{times}")
-        lines += [
-            f"    not {each.candidate}: {each.proof.fault}"
-            for each in choice.verdicts
-            if each.proof is not None and each.proof.fault is not None
-        ]
+        lines.append(f"  {choice.format.name} {choice.shape} ({count} modules): {name}{tier}{error}")
+    lines += [f"  {line}" for line in replaced_lines(verified.choices)]
     return "".join(f"{line}\n" for line in lines)
