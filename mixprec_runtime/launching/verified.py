@@ -79,7 +79,7 @@ def revalidate(workload: Workload, *, engine: str, named: Path | None, kept: Pat
         if (setup.engine, setup.ranks) != (engine, workload.ranks) and file is named:
             raise InvalidSetup(
                 file,
-                f"is for {setup.engine} on {setup.ranks} ranks, wanted {engine} on {workload.ranks}",
+                f"is for {setup.engine} on {setup.ranks} ranks, wanted {engine} on {workload.ranks} ranks",
             )
         drifts = drift_of(setup.fingerprint, refresh(setup.fingerprint))
         asked = workload if found is None else replace(workload, layers=found.missing)
