@@ -1,4 +1,4 @@
-"""Nibbles: eight 4-bit codes in one int32, along the rows or the columns of a matrix.
+"""Nibbles: eight 4-bit codes in one int32, or four of 8 bits, along the rows or the columns of a matrix.
 
 Sources of the two orders:
 
@@ -21,16 +21,18 @@ SEQUENTIAL = (0, 1, 2, 3, 4, 5, 6, 7)
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
-def pack_columns(codes: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL) -> torch.Tensor:
+def pack_columns(codes: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL, *, bits: int = 4) -> torch.Tensor:
     """Pack each eight neighbours of a row: ``[rows, columns]`` of 0..15 to int32 ``[rows, columns / 8]``.
 
-    ``order[i]`` is the neighbour that bits ``4*i`` to ``4*i+3`` of the word hold.
-    Raises UnpackableShape where the columns are not a multiple of eight.
+    ``order[i]`` is the neighbour that bits ``4*i`` to ``4*i+3`` of the word hold; with ``bits`` 8 four neighbours are
+    packed, in order. Raises UnpackableShape where the columns are not a multiple of that.
     """
-    if codes.dim() != 2 or codes.shape[1] % CODES_PER_WORD:
-        raise UnpackableShape("codes", codes.shape, f"a matrix with a multiple of {CODES_PER_WORD} columns")
-    words = codes.to(torch.int64).reshape(codes.shape[0], -1, CODES_PER_WORD)[:, :, list(order)]
-    packed = (words << _shifts()).sum(dim=-1)
+    per_word = 32 // bits
+    if codes.dim() != 2 or codes.shape[1] % per_word:
+        raise UnpackableShape("codes", codes.shape, f"a matrix with a multiple of {per_word} columns")
+    places = list(order) if bits == 4 else list(range(per_word))
+    words = codes.to(torch.int64).reshape(codes.shape[0], -1, per_word)[:, :, places]
+    packed = (words << torch.arange(0, 32, bits, dtype=torch.int64)).sum(dim=-1)
     return torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32).contiguous()
 
 
@@ -42,9 +44,9 @@ def unpack_columns(packed: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL) ->
     return codes.reshape(packed.shape[0], -1).to(torch.uint8)
 
 
-def pack_rows(codes: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL) -> torch.Tensor:
+def pack_rows(codes: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL, *, bits: int = 4) -> torch.Tensor:
     """Pack each eight neighbours of a column: ``[rows, columns]`` to int32 ``[rows / 8, columns]``."""
-    return pack_columns(codes.t(), order).t().contiguous()
+    return pack_columns(codes.t(), order, bits=bits).t().contiguous()
 
 
 def unpack_rows(packed: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL) -> torch.Tensor:
