@@ -126,11 +126,15 @@ class KernelChoice:
 
     @property
     def winner(self) -> Verdict | None:
-        """The first accepted candidate, else the first undecided one; None: all are rejected."""
-        for wanted in (True, None):
-            for verdict in self.verdicts:
-                if verdict.accepted is wanted:
-                    return verdict
+        """What was proved to work; else, tier by tier, the first accepted or undecided one; None: all are rejected."""
+        proved = [each for each in self.verdicts if each.proof is not None and each.proof.worked]
+        if proved:
+            return proved[0]
+        for tier in Tier:
+            for wanted in (True, None):
+                for verdict in self.verdicts:
+                    if verdict.tier is tier and verdict.accepted is wanted:
+                        return verdict
         return None
 
     @property
