@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["with_fallback"]
+__all__ = ["with_choice", "with_fallback"]
 
 import logging
 from typing import Any
@@ -11,6 +11,9 @@ import torch
 from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
 
 from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.adapters.vllm.engineconfig import kept_from
+from mixprec_runtime.adapters.vllm.handed import Handed
+from mixprec_runtime.adapters.vllm.methods import kernel_name
 from mixprec_runtime.adapters.vllm.portable import portable_class
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict, prove
 
@@ -39,6 +42,30 @@ def with_fallback(
     Proving.__name__ = own.__name__
     method.__class__ = Proving
     return method
+
+
+def with_choice(method: QuantizeMethodBase, handed: Handed) -> QuantizeMethodBase:
+    """The same method object, kept from the kernels that failed while it chooses one; nothing is tried again."""
+    own = type(method)
+
+    class Kept(own):  # type: ignore[misc, valid-type]  # the engine is untyped here
+        def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+            self.__class__ = own
+            with kept_from(handed.without):
+                self.create_weights(layer, *args, **kwargs)
+            found = _chosen(self, layer)
+            if found is not None and found != handed.kernel:
+                logger.warning("mixprec: %s was proved, the engine took %s", handed.kernel, found)
+
+    Kept.__name__ = own.__name__
+    method.__class__ = Kept
+    return method
+
+
+def _chosen(method: QuantizeMethodBase, layer: torch.nn.Module) -> str | None:
+    shown = torch.nn.Module()
+    shown.__dict__.update({"quant_method": method, "scheme": getattr(layer, "scheme", None)})
+    return kernel_name(shown)
 
 
 WEIGHT_ARGUMENTS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["method_name"]
+__all__ = ["kernel_name", "method_name"]
 
 from torch import nn
 
@@ -16,11 +16,17 @@ def method_name(layer: nn.Module) -> str:
     if method is None:
         return type(layer).__name__
     scheme = getattr(layer, "scheme", None)
-    holders = [holder for holder in (method, scheme) if holder is not None]
-    kernel = getattr(method, "mixprec_kernel", None)
-    kernel = kernel or next((name for holder in holders for name in _kernels(holder)), None)
+    kernel = kernel_name(layer)
     name = type(scheme if scheme is not None else method).__name__
     return f"{name} ({kernel})" if kernel else name
+
+
+def kernel_name(layer: nn.Module) -> str | None:
+    """The class of the kernel behind a layer's method; None where it has none that shows."""
+    method, scheme = getattr(layer, "quant_method", None), getattr(layer, "scheme", None)
+    kernel: str | None = getattr(method, "mixprec_kernel", None)
+    holders = [holder for holder in (method, scheme) if holder is not None]
+    return kernel or next((name for holder in holders for name in _kernels(holder)), None)
 
 
 def _kernels(holder: object) -> list[str]:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from vllm.config import ModelConfig, VllmConfig
-from vllm.config.load import LoadConfig
 from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMethod
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig, QuantizeMethodBase
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.format import FormatKind
-from mixprec_runtime.adapters.vllm.fallback import with_fallback
+from mixprec_runtime.adapters.vllm.engineconfig import engine_config, kept_from
+from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
+from mixprec_runtime.adapters.vllm.handed import Handed, read_handed
+from mixprec_runtime.adapters.vllm.portable_method import PlaceholderLinearMethod, PortableLinearMethod
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
+from mixprec_runtime.kernels.placeholder import Placeholder
 from mixprec_runtime.runfolder import METHOD
 
 
@@ -51,15 +53,23 @@ class MixprecConfig(QuantizationConfig):
 
     ``modules`` maps checkpoint names of modules to source names. ``inner`` maps each quantized source to the
     config that the engine itself builds for that checkpoint folder (with its overrides and
-    ``maybe_update_config``); a source without quantization has none. ``proofs`` remembers which of the engine's
-    kernels ran here, per method and shape.
+    ``maybe_update_config``); a source without quantization has none. ``handed`` is what was proved of a module's layer
+    before the start. ``proofs`` remembers which of the engine's kernels ran here, per method and shape, for layers of
+    which nothing was.
     """
 
-    def __init__(self, modules: dict[str, str], formats: dict[str, str], inner: dict[str, QuantizationConfig]) -> None:
+    def __init__(
+        self,
+        modules: dict[str, str],
+        formats: dict[str, str],
+        inner: dict[str, QuantizationConfig],
+        handed: dict[str, Handed] | None = None,
+    ) -> None:
         super().__init__()
         self.modules = modules
         self.formats = formats
         self.inner = inner
+        self.handed = handed or {}
         self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
 
     def __repr__(self) -> str:
@@ -90,20 +100,30 @@ class MixprecConfig(QuantizationConfig):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MixprecConfig:
-        """Build the inner configs from the sources that the run folder's config names."""
-        modules = dict(config["modules"])
-        used = set(modules.values())
-        inner = {
-            name: _engine_config(source["path"])
-            for name, source in config["sources"].items()
-            if source["quantization_config"] is not None and name in used
+        """Build the inner configs from the sources that the run folder's config names.
+
+        A source of which every quantized layer is served by mixprec itself is not shown to the engine, which may
+        refuse its config.
+        """
+        modules, formats = dict(config["modules"]), dict(config["formats"])
+        handed = read_handed(config)
+        asked = {
+            modules[name]
+            for name, kind in formats.items()
+            if kind != FormatKind.PLAIN.value and (name not in handed or handed[name].native)
         }
-        return cls(modules, dict(config["formats"]), inner)
+        inner = {
+            name: engine_config(source["path"])
+            for name, source in config["sources"].items()
+            if source["quantization_config"] is not None and name in asked
+        }
+        return cls(modules, formats, inner, handed)
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
         self.modules = hf_to_vllm_mapper.apply_dict(self.modules)
         self.formats = hf_to_vllm_mapper.apply_dict(self.formats)
+        self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
 
@@ -114,17 +134,41 @@ class MixprecConfig(QuantizationConfig):
             if isinstance(layer, LinearBase):
                 raise UnplannedLayer(prefix, self.members(prefix))
             return None
+        handed = self.handed_to(layer, prefix)
+        if handed is not None and not handed.native:
+            return self._own_method(handed, prefix)
         config = self.inner.get(source)
         if config is None:
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
         if not isinstance(layer, LinearBase | ParallelLMHead):
             return None
         config.packed_modules_mapping = self.packed_modules_mapping
-        method = config.get_quant_method(layer, prefix)
+        with kept_from(handed.without if handed is not None else ()):
+            method = config.get_quant_method(layer, prefix)
         kind = FormatKind(self.formats[self.members(prefix)[0]])
         if method is None or kind is FormatKind.PLAIN or not isinstance(layer, LinearBase):
             return method
+        if handed is not None:
+            return with_choice(method, handed)
         return with_fallback(method, kind, self.proofs)
+
+    def handed_to(self, layer: torch.nn.Module, prefix: str) -> Handed | None:
+        """What was proved of a layer before the start; None where nothing was, or of another shape."""
+        handed = self.handed.get(self.members(prefix)[0])
+        if handed is None or not isinstance(layer, LinearBase):
+            return None
+        inputs = getattr(layer, "input_size_per_partition", layer.input_size)
+        outputs = getattr(layer, "output_partition_sizes", handed.outputs)
+        return handed if (inputs, tuple(outputs)) == (handed.inputs, handed.outputs) else None
+
+    @staticmethod
+    def _own_method(handed: Handed, prefix: str) -> QuantizeMethodBase:
+        assert handed.format is not None  # noqa: S101  read_handed reads both for these
+        assert handed.stored is not None  # noqa: S101
+        if handed.kernel == "placeholder":
+            stand_in = Placeholder(prefix, handed.format.name, handed.reasons)
+            return PlaceholderLinearMethod(stand_in, handed.format, handed.stored)
+        return PortableLinearMethod(handed.kernel, handed.format, handed.stored)
 
     def members(self, prefix: str) -> tuple[str, ...]:
         """The checkpoint modules that an engine layer unites; itself, where it unites none."""
@@ -138,13 +182,3 @@ class MixprecConfig(QuantizationConfig):
         if len(set(planned.values())) > 1:
             raise SplitUnit(prefix, planned)
         return next(iter(planned.values()), None)
-
-
-def _engine_config(folder: str) -> QuantizationConfig:
-    """The config that the engine builds when it is pointed at that checkpoint itself.
-
-    Going through the engine's own ModelConfig keeps its choices: plain ``gptq`` becomes the class that this
-    release serves it with, and ``maybe_update_config`` sees the source's own folder.
-    """
-    model = ModelConfig(model=folder, tokenizer=folder, skip_tokenizer_init=True)
-    return VllmConfig.get_quantization_config(model, LoadConfig())

@@ -1,0 +1,90 @@
+"""Merging: what was read and what was proved of one layer's candidates, as one choice."""
+
+from __future__ import annotations
+
+__all__ = ["merge"]
+
+from dataclasses import replace
+
+from mixprec_doctor.records.kernel import KernelChoice, Proof, Tier, Verdict
+from mixprec_doctor.records.workload import WorkloadLayer
+from mixprec_runtime.verifying.hearing import Heard
+
+PLACEHOLDER = "placeholder"
+OWN_CHOICE = "the engine's own choice"
+TIERS = (Tier.NATIVE, Tier.PORTABLE, Tier.PLACEHOLDER)
+
+
+def merge(
+    layer: WorkloadLayer, heard: Heard, *, engine: str, dtype: str, read: KernelChoice | None = None
+) -> KernelChoice:
+    """The choice for a layer: a proof decides over its candidate, what was read stays where nothing was proved.
+
+    Once something worked, candidates of its tier and of those below that were not tried stay as they were read, but
+    behind it. A placeholder ends the list; it is accepted only where everything before it is rejected.
+    """
+    known = {each.candidate: each for each in read.verdicts} if read is not None else {}
+    proved = {}
+    for tier, proof in heard.proofs:
+        name = proof.kernel or OWN_CHOICE
+        proved[name] = _proved(name, tier, proof, known.get(name), heard)
+    worked = next((each for each in proved.values() if each.accepted), None)
+    verdicts = [*proved.values()]
+    for name, each in known.items():
+        if name not in proved and each.tier is not Tier.PLACEHOLDER:
+            verdicts.append(_behind(each, worked, heard))
+    listed = {each.candidate for each in verdicts}
+    verdicts += [
+        Verdict(candidate=name, tier=Tier.PORTABLE, accepted=False, reasons=(why,))
+        for name, why in heard.refused.items() if name not in listed
+    ]  # fmt: skip
+    order = list(known) if known else []
+    verdicts.sort(key=lambda each: (TIERS.index(each.tier), _place(each, order, worked)))
+    untried = heard.fault if heard.fault is not None else None if heard.finished else "the time was used up"
+    if untried is not None and not any(each.accepted is not False for each in verdicts):
+        words = (f"not tried: {untried}",)
+        verdicts.insert(0, Verdict(candidate=OWN_CHOICE, tier=Tier.NATIVE, accepted=None, reasons=words))
+    verdicts.append(_placeholder(verdicts, heard))
+    return KernelChoice(
+        engine=engine, format=layer.format, shape=layer.shape, dtype=dtype, verdicts=tuple(verdicts),
+        source=layer.source, folder=layer.folder or None, modules=layer.modules,
+    )  # fmt: skip
+
+
+def _proved(name: str, tier: Tier, proof: Proof, read: Verdict | None, heard: Heard) -> Verdict:
+    reasons = (proof.fault,) if proof.fault is not None else ()
+    if name == OWN_CHOICE and heard.none_left:
+        reasons = (*reasons, heard.none_left)
+    if read is None:
+        return Verdict(candidate=name, tier=tier, accepted=proof.worked, reasons=reasons, proof=proof)
+    said = read.reasons if read.accepted is not True and not proof.worked else ()
+    return replace(read, accepted=proof.worked, reasons=(*reasons, *said), proof=proof)
+
+
+def _behind(read: Verdict, worked: Verdict | None, heard: Heard) -> Verdict:
+    """A candidate that was read and not tried."""
+    if read.candidate in heard.refused:
+        return replace(read, accepted=False, reasons=(heard.refused[read.candidate],))
+    if read.accepted is False or not heard.finished or heard.fault is not None:
+        return read
+    if read.tier is Tier.NATIVE and (worked is None or worked.tier is not Tier.NATIVE):
+        words = heard.none_left or "the engine did not choose it"
+        return replace(read, accepted=False, reasons=(words,))
+    return read
+
+
+def _place(verdict: Verdict, order: list[str], worked: Verdict | None) -> tuple[int, int]:
+    """In the engine's order; what was proved but not read comes first, in the order in which it was tried."""
+    if verdict is worked or verdict.candidate not in order:
+        behind = worked is not None and verdict.proof is None
+        return (1 if behind else 0, 0)
+    ahead = verdict.proof is not None or verdict.accepted is False
+    return (0 if ahead else 1, order.index(verdict.candidate))
+
+
+def _placeholder(verdicts: list[Verdict], heard: Heard) -> Verdict:
+    served = any(each.accepted is not False for each in verdicts)
+    reasons = ["raises when it is used"]
+    if heard.none_left is not None and not any(each.candidate == OWN_CHOICE for each in verdicts):
+        reasons.append(heard.none_left)
+    return Verdict(candidate=PLACEHOLDER, tier=Tier.PLACEHOLDER, accepted=not served, reasons=tuple(reasons))
