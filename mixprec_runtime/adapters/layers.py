@@ -106,6 +106,8 @@ def _read(stored: Mapping[str, Any]) -> torch.Tensor:
 
 def _first_rank(tensor: torch.Tensor, suffix: str, form: Format, shape: LinearShape, part: int) -> torch.Tensor:
     """What the first rank holds of a tensor; an axis that runs along what is cut is shortened in proportion."""
+    if suffix == "weight_shape":
+        return torch.tensor([shape.outputs[part], shape.inputs], dtype=tensor.dtype)
     out_axis, in_axis = AXES.get(form.kind, WHOLE).get(suffix, (None, None))
     cuts = ((out_axis, shape.outputs[part], shape.full_outputs[part]), (in_axis, shape.inputs, shape.full_inputs))
     for axis, held, full in cuts:
@@ -116,7 +118,8 @@ def _first_rank(tensor: torch.Tensor, suffix: str, form: Format, shape: LinearSh
 
 
 def _generated(form: Format, shape: LinearShape, dtype: torch.dtype) -> tuple[Parts, Mapping[str, object] | None]:
-    from mixprec_runtime.packing.generated import generated_layer, quantization_config
+    from mixprec_runtime.packing.announced import quantization_config
+    from mixprec_runtime.packing.generated import generated_layer
 
     parts = generated_layer(form, shape.outputs, shape.inputs, seed=SEED)
     if form.kind is FormatKind.PLAIN:

@@ -99,8 +99,11 @@ class Hearing:
         self._at = None
         if proof.worked:
             return
-        if tier is Tier.NATIVE and (not proof.kernel or proof.kernel in heard.without):
+        again = proof.kernel in heard.without
+        if tier is Tier.NATIVE and (not proof.kernel or again):
             heard.tier = Tier.PORTABLE
+        elif again:
+            heard.finished = True  # it was to be left out, and was not
         elif proof.kernel:
             heard.without.append(proof.kernel)
 

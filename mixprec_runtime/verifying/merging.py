@@ -39,7 +39,7 @@ def merge(
         for name, why in heard.refused.items() if name not in listed
     ]  # fmt: skip
     order = list(known) if known else []
-    verdicts.sort(key=lambda each: (TIERS.index(each.tier), _place(each, order, worked)))
+    verdicts.sort(key=lambda each: (TIERS.index(each.tier), _place(each, order)))
     untried = heard.fault if heard.fault is not None else None if heard.finished else "the time was used up"
     if untried is not None and not any(each.accepted is not False for each in verdicts):
         words = (f"not tried: {untried}",)
@@ -73,13 +73,10 @@ def _behind(read: Verdict, worked: Verdict | None, heard: Heard) -> Verdict:
     return read
 
 
-def _place(verdict: Verdict, order: list[str], worked: Verdict | None) -> tuple[int, int]:
-    """In the engine's order; what was proved but not read comes first, in the order in which it was tried."""
-    if verdict is worked or verdict.candidate not in order:
-        behind = worked is not None and verdict.proof is None
-        return (1 if behind else 0, 0)
-    ahead = verdict.proof is not None or verdict.accepted is False
-    return (0 if ahead else 1, order.index(verdict.candidate))
+def _place(verdict: Verdict, order: list[str]) -> tuple[int, int]:
+    """In the engine's order, but for what was neither tried nor rejected: that comes behind what was."""
+    decided = verdict.proof is not None or verdict.accepted is False
+    return (0 if decided else 1, order.index(verdict.candidate) if verdict.candidate in order else -1)
 
 
 def _placeholder(verdicts: list[Verdict], heard: Heard) -> Verdict:
