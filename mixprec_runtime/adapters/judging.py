@@ -12,12 +12,13 @@ import torch
 
 from mixprec_doctor.records.format import Activation, Format, FormatKind
 
+Run = Callable[[torch.Tensor], torch.Tensor]
 SEED = 20240
 DECODE = 1
 PREFILL = (256, 64, 16)  # rows; the fewer the larger the layer, so that a trial stays short on a CPU
 LARGE = (16 * 2**20, 128 * 2**20)  # elements of a weight
 SPREAD = 5.0  # standard deviations within the reach of static scales
-TIMED = 0.2  # seconds that are measured for one size, once it is known to work
+TIMED = 0.12  # seconds that are measured of each kernel for one size, once it is known to work
 ROUNDS = 5
 WORDS = 400
 
@@ -59,7 +60,7 @@ def rows_for(inputs: int, outputs: int, device: torch.device) -> tuple[int, int]
 
 
 def judge(
-    run: Callable[[torch.Tensor], torch.Tensor],
+    run: Run,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     *,
@@ -111,17 +112,23 @@ def example(
     return values.to(dtype).to(device)
 
 
-def seconds_of(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> float:
-    """The median time of one forward pass, in rounds that together take about a fifth of a second."""
+def seconds_of(run: Run, plain: Run, x: torch.Tensor) -> tuple[float, float]:
+    """The median time of one forward pass of each, in rounds that take turns: what disturbs one disturbs both."""
     with torch.inference_mode():
-        run(x)
-        once = _seconds(run, x, 1)
-        repeats = max(1, min(200, int(TIMED / ROUNDS / max(once, 1e-6))))
-        rounds = ROUNDS if once < TIMED else 2
-        return sorted(_seconds(run, x, repeats) for _ in range(rounds))[rounds // 2]
+        repeats, rounds = [], ROUNDS
+        for each in (run, plain):
+            each(x)
+            once = _seconds(each, x, 1)
+            repeats.append(max(1, min(100, int(TIMED / ROUNDS / max(once, 1e-6)))))
+            rounds = rounds if once < TIMED else 2
+        taken = [
+            (_seconds(run, x, repeats[0]), _seconds(plain, x, repeats[1])) for _ in range(rounds)
+        ]  # fmt: skip
+    first, second = (sorted(times)[len(times) // 2] for times in zip(*taken, strict=True))
+    return first, second
 
 
-def _seconds(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, repeats: int) -> float:
+def _seconds(run: Run, x: torch.Tensor, repeats: int) -> float:
     _finish(x)
     began = time.perf_counter()
     for _ in range(repeats):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Bench", "NoKernel", "Tried", "run_trials"]
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from mixprec_doctor.records.kernel import Proof, Tier, Timing
 from mixprec_doctor.records.workload import LinearShape
 from mixprec_runtime.adapters.judging import example, judge, rows_for, seconds_of, words_of
 from mixprec_runtime.adapters.layers import TrialLayer, read_layer
+
+logger = logging.getLogger("mixprec.trials")
 
 Answer = dict[str, Any]
 
@@ -61,7 +64,7 @@ def run_trials(layers: Sequence[Mapping[str, Any]], bench: Bench) -> Iterator[An
 
     A layer's ``tier`` is the one to begin with, its ``without`` are the kernels that are known to fail, in any tier.
     """
-    plain: dict[tuple[object, ...], float] = {}
+    plain = _Plain(bench)
     for raw in layers:
         number = raw["number"]
         try:
@@ -74,9 +77,7 @@ def run_trials(layers: Sequence[Mapping[str, Any]], bench: Bench) -> Iterator[An
         yield {"layer": number, "stage": "end"}
 
 
-def _candidates(
-    layer: TrialLayer, bench: Bench, tier: Tier, without: list[str], plain: dict[tuple[object, ...], float]
-) -> Iterator[Answer]:
+def _candidates(layer: TrialLayer, bench: Bench, tier: Tier, without: list[str], plain: _Plain) -> Iterator[Answer]:
     if tier is Tier.NATIVE:
         worked = yield from _native(layer, bench, without, plain)
         if worked:
@@ -94,9 +95,7 @@ def _candidates(
             return
 
 
-def _native(
-    layer: TrialLayer, bench: Bench, without: list[str], plain: dict[tuple[object, ...], float]
-) -> Generator[Answer, None, bool]:
+def _native(layer: TrialLayer, bench: Bench, without: list[str], plain: _Plain) -> Generator[Answer, None, bool]:
     """The engine's choice, then its next one; gives whether one worked."""
     while True:
         yield {"stage": "begin", "tier": "native", "kernel": None}
@@ -121,9 +120,7 @@ def _native(
         without.append(kernel)
 
 
-def _prove(
-    make: Callable[[], Tried], layer: TrialLayer, bench: Bench, plain: dict[tuple[object, ...], float], kernel: str
-) -> Proof:
+def _prove(make: Callable[[], Tried], layer: TrialLayer, bench: Bench, plain: _Plain, kernel: str) -> Proof:
     method = ""
     try:
         tried = make()
@@ -143,20 +140,39 @@ def _prove(
             error=found.error,
             bound=found.bound,
             weights=layer.origin,
-            timings=tuple(_timings(tried, layer, bench, plain)),
+            timings=_timings(tried, layer, bench, plain),
             held_bytes=tried.held_bytes(),
         )
     except Exception as fault:  # noqa: BLE001  whatever the engine or a kernel raises is the verdict
         return Proof(kernel=kernel, method=method, fault=words_of(fault), weights=layer.origin)
 
 
-def _timings(tried: Tried, layer: TrialLayer, bench: Bench, plain: dict[tuple[object, ...], float]) -> Iterator[Timing]:
-    shape = layer.shape
-    for rows in rows_for(shape.inputs, shape.out, bench.device):
-        x = example(rows, shape.inputs, dtype=bench.dtype, device=bench.device, reach=layer.reach)
-        key = (shape.inputs, shape.out, rows)
-        if key not in plain:
-            whole = bench.plain(shape)
-            whole.finish()
-            plain[key] = seconds_of(whole.run, x)
-        yield Timing(rows=rows, seconds=seconds_of(tried.run, x), plain_seconds=plain[key])
+def _timings(tried: Tried, layer: TrialLayer, bench: Bench, plain: _Plain) -> tuple[Timing, ...]:
+    """Times of both sizes; none where 16 bits cannot be timed, for time is no part of the verdict."""
+    timings = []
+    try:
+        beside = plain.of(layer.shape)
+        for rows in rows_for(layer.shape.inputs, layer.shape.out, bench.device):
+            x = example(rows, layer.shape.inputs, dtype=bench.dtype, device=bench.device, reach=layer.reach)
+            seconds, plain_seconds = seconds_of(tried.run, beside.run, x)
+            timings.append(Timing(rows=rows, seconds=seconds, plain_seconds=plain_seconds))
+    except Exception as fault:  # noqa: BLE001  too little memory for both, say
+        logger.warning("mixprec: %s is not timed: %s", layer.format.name, words_of(fault))
+    return tuple(timings)
+
+
+class _Plain:
+    """The layer in 16 bits beside which others are timed; the last one is kept for the next of its shape."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._shape: LinearShape | None = None
+        self._made: Tried | None = None
+
+    def of(self, shape: LinearShape) -> Tried:
+        if self._made is None or self._shape != shape:
+            self._made = None  # before the next one is made: two of them may be too large
+            made = self._bench.plain(shape)
+            made.finish()
+            self._shape, self._made = shape, made
+        return self._made

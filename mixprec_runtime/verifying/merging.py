@@ -12,6 +12,7 @@ from mixprec_runtime.verifying.hearing import Heard
 
 PLACEHOLDER = "placeholder"
 OWN_CHOICE = "the engine's own choice"
+ANOTHER = "another kernel of the engine"
 TIERS = (Tier.NATIVE, Tier.PORTABLE, Tier.PLACEHOLDER)
 
 
@@ -27,7 +28,7 @@ def merge(
     proved = {}
     for tier, proof in heard.proofs:
         name = proof.kernel or OWN_CHOICE
-        proved[name] = _proved(name, tier, proof, known.get(name), heard)
+        proved[name] = _proved(name, tier, proof, known.get(name))
     worked = next((each for each in proved.values() if each.accepted), None)
     verdicts = [*proved.values()]
     for name, each in known.items():
@@ -38,23 +39,25 @@ def merge(
         Verdict(candidate=name, tier=Tier.PORTABLE, accepted=False, reasons=(why,))
         for name, why in heard.refused.items() if name not in listed
     ]  # fmt: skip
-    order = list(known) if known else []
+    natives = [each for each in verdicts if each.tier is Tier.NATIVE]
+    if heard.none_left is not None and all(each.proof is not None for each in natives):
+        name = ANOTHER if natives else OWN_CHOICE
+        verdicts.append(Verdict(candidate=name, tier=Tier.NATIVE, accepted=False, reasons=(heard.none_left,)))
+    order = [*known, *proved, *heard.refused, ANOTHER, OWN_CHOICE]
     verdicts.sort(key=lambda each: (TIERS.index(each.tier), _place(each, order)))
     untried = heard.fault if heard.fault is not None else None if heard.finished else "the time was used up"
     if untried is not None and not any(each.accepted is not False for each in verdicts):
         words = (f"not tried: {untried}",)
         verdicts.insert(0, Verdict(candidate=OWN_CHOICE, tier=Tier.NATIVE, accepted=None, reasons=words))
-    verdicts.append(_placeholder(verdicts, heard))
+    verdicts.append(_placeholder(verdicts))
     return KernelChoice(
         engine=engine, format=layer.format, shape=layer.shape, dtype=dtype, verdicts=tuple(verdicts),
         source=layer.source, folder=layer.folder or None, modules=layer.modules,
     )  # fmt: skip
 
 
-def _proved(name: str, tier: Tier, proof: Proof, read: Verdict | None, heard: Heard) -> Verdict:
+def _proved(name: str, tier: Tier, proof: Proof, read: Verdict | None) -> Verdict:
     reasons = (proof.fault,) if proof.fault is not None else ()
-    if name == OWN_CHOICE and heard.none_left:
-        reasons = (*reasons, heard.none_left)
     if read is None:
         return Verdict(candidate=name, tier=tier, accepted=proof.worked, reasons=reasons, proof=proof)
     said = read.reasons if read.accepted is not True and not proof.worked else ()
@@ -79,9 +82,7 @@ def _place(verdict: Verdict, order: list[str]) -> tuple[int, int]:
     return (0 if decided else 1, order.index(verdict.candidate) if verdict.candidate in order else -1)
 
 
-def _placeholder(verdicts: list[Verdict], heard: Heard) -> Verdict:
+def _placeholder(verdicts: list[Verdict]) -> Verdict:
     served = any(each.accepted is not False for each in verdicts)
-    reasons = ["raises when it is used"]
-    if heard.none_left is not None and not any(each.candidate == OWN_CHOICE for each in verdicts):
-        reasons.append(heard.none_left)
-    return Verdict(candidate=PLACEHOLDER, tier=Tier.PLACEHOLDER, accepted=not served, reasons=tuple(reasons))
+    reasons = ("raises when it is used",)
+    return Verdict(candidate=PLACEHOLDER, tier=Tier.PLACEHOLDER, accepted=not served, reasons=reasons)
