@@ -122,13 +122,10 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         title="tensors make no known layout",
         promise="A module's tensors are not one of the layouts that mixprec knows, or contradict each other.",
         explanation=(
-            "The format of a module is read from the names, types and shapes of its tensors, and compared with "
-            "the config "
-            "where that says something. A module with qweight but no scales, or 8-bit tensors under a config of "
-            "4 bits, "
-            "is refused."
+            "The format of a module is read from the names, types and shapes of its tensors. A module with qweight "
+            "but no scales, or with scales that fit no grouping of its weight, is refused."
         ),
-        example="its config says 8 bits, its tensors hold 4.",
+        example="gptq needs scales beside qweight I32[72, 576].",
         cure="Was the checkpoint written whole? If so, its format is not supported yet: take another source.",
     ),
     Explanation(
@@ -149,5 +146,31 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         ),
         example="The source has a bias that is not zero, the base has none.",
         cure="Name a quantized checkpoint of this very base model.",
+    ),
+    Explanation(
+        code="MP634",
+        title="config and tensors disagree",
+        promise="A module's tensors are in another format than the quantization config of its checkpoint says.",
+        explanation=(
+            "An engine decides by the config how it reads a module: which parameters it makes, how many bits and "
+            "inputs per scale they have, whether there are zero points. Tensors of another kind then fail to load, or "
+            "load and mean something else. It is an error where the weights would be read differently (kind, bits, "
+            "group, scales, symmetry, a module that is quantized in one and not in the other, static activations "
+            "without input_scale), else a warning."
+        ),
+        example="model.layers.0.mlp.up_proj: group size 128 in the config, 64 in the tensors.",
+        cure="Fetch config.json and the tensors again, of one state; or correct quantization_config.",
+    ),
+    Explanation(
+        code="MP635",
+        title="a format that mixprec cannot serve yet",
+        promise="A module is in a format that mixprec knows and has no way to hand to an engine.",
+        explanation=(
+            "NVFP4 and MXFP4 weights, and the orders of AWQ and GPTQ weights that are made for one kernel (gemv, "
+            "gemv_fast, marlin), are recognised, counted and read by the reference; the engines' methods for them are "
+            "not driven by mixprec."
+        ),
+        example="source 'nv' holds nvfp4, which mixprec cannot serve yet (210).",
+        cure="Take these modules from a source in another format, or let `ignore` keep the base model's.",
     ),
 )

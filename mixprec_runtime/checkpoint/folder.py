@@ -15,6 +15,8 @@ from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SIDE_FILES = (("quantize_config.json", "gptq"), ("quant_config.json", "awq"), ("hf_quant_config.json", "modelopt"))
+"""Files that state a quantization config, where config.json does not, and the method that writes them."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pickle", "*.pkl")
 
 
@@ -63,12 +65,13 @@ def _quantization(path: Path, config: Mapping[str, object]) -> Mapping[str, obje
     """The checkpoint's own quantization config, from the places where tools write it.
 
     ``config.json`` of today's tools (transformers ``quantization_config``, early compressed-tensors
-    ``compression_config``), else ``quantize_config.json`` (AutoGPTQ) or ``quant_config.json`` (AutoAWQ).
+    ``compression_config``), else ``quantize_config.json`` (AutoGPTQ), ``quant_config.json`` (AutoAWQ) or
+    ``hf_quant_config.json`` (ModelOpt).
     """
     for key in ("quantization_config", "compression_config"):
         if isinstance(found := config.get(key), dict):
             return found
-    for name, method in (("quantize_config.json", "gptq"), ("quant_config.json", "awq")):
+    for name, method in SIDE_FILES:
         if (path / name).is_file():
             return {"quant_method": method, **_object(path / name)}
     return None

@@ -1,8 +1,9 @@
 """The format of a module's weight, judged by the tensors that are there.
 
-Names, types and shapes say what a module is; the quantization config says only what the names leave open
-(bits, group size). Layouts: AutoGPTQ ``QuantLinear``, AutoAWQ ``WQLinear_GEMM``, compressed-tensors
-"quantization formats", and the FP8 layout of transformers' ``FineGrainedFP8Config``.
+Names, types and shapes say what a module is; the quantization config says only what they leave open (bits of packed
+words, symmetry, order, activations, size of blocks). Layouts: AutoGPTQ ``QuantLinear``, AutoAWQ ``WQLinear_GEMM``,
+compressed-tensors "quantization formats", the FP8 layout of transformers' ``FineGrainedFP8Config``, ModelOpt's
+``hf_quant_config.json`` checkpoints, and gpt-oss.
 """
 
 from __future__ import annotations
@@ -10,9 +11,19 @@ from __future__ import annotations
 __all__ = ["QUANTIZED_ONLY", "MalformedModule", "ModuleWeights", "read_module"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from mixprec_doctor.records.format import Format, FormatKind
+from mixprec_doctor.records.format import Activation, Format, FormatKind
+from mixprec_runtime.checkpoint.layouts import (
+    OTHER_ORDERS,
+    MalformedModule,
+    ModuleWeights,
+    listed,
+    read_awq,
+    read_gptq,
+    read_other_order,
+    read_packed,
+)
+from mixprec_runtime.checkpoint.stated import StatedFormat, stated_format
 from mixprec_runtime.records.checkpoint import TensorHeader
 
 FLOATS = frozenset({"F16", "BF16", "F32"})
@@ -30,7 +41,14 @@ COMPANIONS: Mapping[FormatKind, frozenset[str]] = {
     FormatKind.PACKED: frozenset(
         {"weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_g_idx", "bias"}
     ),
-}
+    FormatKind.NVFP4: frozenset(
+        {
+            "weight_packed", "weight", "weight_scale", "weight_scale_2", "weight_global_scale", "weight_shape",
+            "input_scale", "input_global_scale", "bias",
+        }
+    ),
+    FormatKind.MXFP4: frozenset({"weight_packed", "weight", "weight_scale", "weight_shape", "bias"}),
+}  # fmt: skip
 REQUIRED: Mapping[FormatKind, frozenset[str]] = {
     FormatKind.PLAIN: frozenset({"weight"}),
     FormatKind.FP8: frozenset({"weight"}),
@@ -38,49 +56,42 @@ REQUIRED: Mapping[FormatKind, frozenset[str]] = {
     FormatKind.GPTQ: frozenset({"qweight", "qzeros", "scales"}),
     FormatKind.AWQ: frozenset({"qweight", "qzeros", "scales"}),
     FormatKind.PACKED: frozenset({"weight_packed", "weight_scale", "weight_shape"}),
+    FormatKind.NVFP4: frozenset({"weight_scale"}),
+    FormatKind.MXFP4: frozenset({"weight_scale"}),
 }
 QUANTIZED_ONLY = frozenset().union(*COMPANIONS.values()) - COMPANIONS[FormatKind.PLAIN]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MalformedModule:
-    """Tensors that make no module of any known layout, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModuleWeights:
-    """A module's format and the shape of its weight as if it were plain: ``(out, in)`` for a linear module."""
-
-    format: Format
-    shape: tuple[int, ...]
+BLOCKS, SCALES = "_blocks", "_scales"  # gpt-oss: experts' weights in MXFP4, named by their projection
+NO_CONFIG = StatedFormat(kind=FormatKind.PLAIN)
 
 
 def read_module(
-    tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object] | None
+    tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object] | None, *, module: str | None = None
 ) -> ModuleWeights | MalformedModule:
-    """Judge the tensors of one module, keyed by suffix."""
+    """Judge the tensors of one module, keyed by suffix; ``module`` is its name, for configs that tell modules apart."""
+    found = stated_format(quantization, module)
+    stated = found if isinstance(found, StatedFormat) else NO_CONFIG
+    if any(suffix.endswith(BLOCKS) for suffix in tensors):
+        return _gpt_oss(tensors)
+    if stated.variant in OTHER_ORDERS and "qweight" in tensors:
+        return read_other_order(tensors, stated)
     kind = _kind(tensors, quantization)
     if kind is None:
-        return MalformedModule(reason=f"its tensors make no known layout: {_listed(tensors)}")
+        return MalformedModule(reason=f"its tensors make no known layout: {listed(tensors)}")
     missing = REQUIRED[kind] - tensors.keys()
     if missing and kind is not FormatKind.PLAIN:
-        return MalformedModule(reason=f"{kind.value} needs {', '.join(sorted(missing))} beside {_listed(tensors)}")
+        return MalformedModule(reason=f"{kind.value} needs {', '.join(sorted(missing))} beside {listed(tensors)}")
     unknown = tensors.keys() & QUANTIZED_ONLY if kind is FormatKind.PLAIN else tensors.keys() - COMPANIONS[kind]
     if unknown:
         return MalformedModule(reason=f"{kind.value} has no tensor {', '.join(sorted(unknown))}")
     if kind is FormatKind.GPTQ:
-        return _gptq(tensors, quantization or {})
+        return read_gptq(tensors, stated)
     if kind is FormatKind.AWQ:
-        return _awq(tensors)
+        return read_awq(tensors, stated)
     if kind is FormatKind.PACKED:
-        return _packed(tensors, quantization or {})
-    return _stored_whole(tensors, kind)
-
-
-def _listed(tensors: Mapping[str, TensorHeader]) -> str:
-    return ", ".join(f"{suffix} {t.dtype}{list(t.shape)}" for suffix, t in sorted(tensors.items()))
+        return read_packed(tensors, quantization or {}, stated)
+    if kind in (FormatKind.NVFP4, FormatKind.MXFP4):
+        return _float4(tensors, kind, stated)
+    return _stored_whole(tensors, kind, stated)
 
 
 def _kind(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object] | None) -> FormatKind | None:
@@ -91,7 +102,7 @@ def _kind(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object
         # GPTQ packs along the input: qweight has a column per output, as scales have; AWQ packs the columns.
         return FormatKind.GPTQ if qweight.shape[1] == scales.shape[1] else FormatKind.AWQ
     if "weight_packed" in tensors:
-        return FormatKind.PACKED
+        return _packed_kind(tensors, tensors["weight_packed"])
     if "weight" not in tensors:
         # a lone parameter of a module (sinks, A_log, e_score_correction_bias)
         plain = not tensors.keys() & QUANTIZED_ONLY and all(t.dtype in FLOATS for t in tensors.values())
@@ -101,105 +112,107 @@ def _kind(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object
         return FormatKind.FP8
     if dtype == "I8":
         return FormatKind.INT8
+    if dtype == "U8" and ("weight_scale_2" in tensors or "weight_global_scale" in tensors):
+        return FormatKind.NVFP4  # ModelOpt
     return FormatKind.PLAIN if dtype in FLOATS else None
 
 
-def _gptq(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]) -> ModuleWeights | MalformedModule:
-    """qweight [in*bits/32, out], qzeros [groups, out*bits/32], scales [groups, out], g_idx [in]."""
-    if any(len(tensors[suffix].shape) != 2 for suffix in ("qweight", "qzeros", "scales")):
-        return MalformedModule(reason=f"qweight, qzeros and scales do not fit: {_listed(tensors)}")
-    rows, out = tensors["qweight"].shape
-    groups, scale_out = tensors["scales"].shape
-    zeros_groups, zeros_columns = tensors["qzeros"].shape
-    bits = 32 * zeros_columns // out if out else 0
-    if bits not in (2, 3, 4, 8) or 32 * zeros_columns != out * bits or zeros_groups != groups:
-        return MalformedModule(reason=f"qzeros do not fit qweight and scales: {_listed(tensors)}")
-    if scale_out != out or not groups:
-        return MalformedModule(reason=f"scales do not fit qweight: {_listed(tensors)}")
-    inputs = rows * 32 // bits
-    stated = quantization.get("bits")
-    if stated is not None and stated != bits and not quantization.get("dynamic"):
-        return MalformedModule(reason=f"its config says {stated} bits, its tensors hold {bits}")
-    if "g_idx" in tensors and tensors["g_idx"].shape != (inputs,):
-        return MalformedModule(reason=f"g_idx does not have one entry per input feature: {_listed(tensors)}")
-    group = _group(inputs, groups)
-    if group is None:
-        return MalformedModule(reason=f"{groups} groups do not divide {inputs} input features")
-    return ModuleWeights(format=Format(kind=FormatKind.GPTQ, bits=bits, group=group), shape=(out, inputs))
+def _packed_kind(tensors: Mapping[str, TensorHeader], packed: TensorHeader) -> FormatKind:
+    if packed.dtype != "U8":
+        return FormatKind.PACKED
+    return FormatKind.NVFP4 if "weight_global_scale" in tensors else FormatKind.MXFP4
 
 
-def _awq(tensors: Mapping[str, TensorHeader]) -> ModuleWeights | MalformedModule:
-    """qweight [in, out*bits/32], qzeros [groups, out*bits/32], scales [groups, out]."""
-    inputs, columns = tensors["qweight"].shape
-    groups, out = tensors["scales"].shape
-    bits = 32 * columns // out if out else 0
-    if bits not in (4, 8) or 32 * columns != out * bits or tensors["qzeros"].shape != (groups, columns):
-        return MalformedModule(reason=f"qweight, qzeros and scales do not fit: {_listed(tensors)}")
-    group = _group(inputs, groups)
-    if group is None:
-        return MalformedModule(reason=f"{groups} groups do not divide {inputs} input features")
-    return ModuleWeights(format=Format(kind=FormatKind.AWQ, bits=bits, group=group), shape=(out, inputs))
+def _float4(
+    tensors: Mapping[str, TensorHeader], kind: FormatKind, stated: StatedFormat
+) -> ModuleWeights | MalformedModule:
+    """Two weights in a byte of ``weight_packed`` or ``weight`` [out, in/2], a scale per 16 or 32 inputs."""
+    packed, scale = tensors.get("weight_packed") or tensors["weight"], tensors["weight_scale"]
+    group = 16 if kind is FormatKind.NVFP4 else 32
+    if len(packed.shape) != 2 or scale.shape != (packed.shape[0], packed.shape[1] * 2 // group):
+        return MalformedModule(reason=f"weight_scale does not fit a {kind.value} weight: {listed(tensors)}")
+    static = "input_scale" in tensors or "input_global_scale" in tensors
+    activation = stated.activation or (Activation.STATIC if static else Activation.NONE)
+    fmt = Format(kind=kind, bits=4, group=group, activation=activation)
+    return ModuleWeights(format=fmt, shape=(packed.shape[0], packed.shape[1] * 2))
 
 
-def _packed(tensors: Mapping[str, TensorHeader], quantization: Mapping[str, object]) -> ModuleWeights | MalformedModule:
-    """compressed-tensors pack-quantized: weight_packed [out, in*bits/32], weight_scale [out, groups].
-
-    ``weight_shape`` holds the plain shape, but as data; headers give it once the number of bits is known.
-    """
-    packed, scale = tensors["weight_packed"], tensors["weight_scale"]
-    if packed.dtype != "I32" or len(packed.shape) != 2 or len(scale.shape) != 2:
-        return MalformedModule(reason=f"weight_packed is no packed matrix: {_listed(tensors)}")
-    out, columns = packed.shape
-    for bits in _stated_bits(quantization):
-        inputs = columns * 32 // bits
-        group = _group(inputs, scale.shape[1])
-        if group is not None and scale.shape[0] == out:
-            fmt = Format(kind=FormatKind.PACKED, bits=bits, group=group if scale.shape[1] > 1 else None)
-            return ModuleWeights(format=fmt, shape=(out, inputs))
-    return MalformedModule(reason=f"weight_scale does not fit weight_packed: {_listed(tensors)}")
+def _gpt_oss(tensors: Mapping[str, TensorHeader]) -> ModuleWeights | MalformedModule:
+    """gpt-oss: ``NAME_blocks`` uint8 [experts, out, in/32, 16] and ``NAME_scales`` uint8 [experts, out, in/32]."""
+    for suffix, blocks in sorted(tensors.items()):
+        name = suffix.removesuffix(BLOCKS)
+        if name == suffix:
+            continue
+        scales = tensors.get(name + SCALES)
+        if blocks.dtype != "U8" or len(blocks.shape) != 4 or scales is None or scales.shape != blocks.shape[:3]:
+            return MalformedModule(reason=f"{suffix} and its scales do not fit: {listed(tensors)}")
+        experts, out, groups, half = blocks.shape
+        fmt = Format(kind=FormatKind.MXFP4, bits=4, group=2 * half)
+        return ModuleWeights(format=fmt, shape=(experts, out, groups * 2 * half))
+    return MalformedModule(reason=f"its tensors make no known layout: {listed(tensors)}")
 
 
-def _stated_bits(quantization: Mapping[str, object]) -> tuple[int, ...]:
-    """The bits of weights that a compressed-tensors config states; 4, then 8, where it states none."""
-    groups = quantization.get("config_groups")
-    weights = [
-        group.get("weights") for group in (groups.values() if isinstance(groups, dict) else ())
-        if isinstance(group, dict)
-    ]  # fmt: skip
-    stated = {int(w["num_bits"]) for w in weights if isinstance(w, dict) and w.get("num_bits") in (4, 8)}
-    return tuple(sorted(stated)) or (4, 8)
-
-
-def _group(inputs: int, groups: int) -> int | None:
-    if not groups or inputs % groups:
-        return None
-    return inputs // groups
-
-
-def _stored_whole(tensors: Mapping[str, TensorHeader], kind: FormatKind) -> ModuleWeights | MalformedModule:
+def _stored_whole(
+    tensors: Mapping[str, TensorHeader], kind: FormatKind, stated: StatedFormat
+) -> ModuleWeights | MalformedModule:
     weight = tensors.get("weight") or next(iter(tensors.values()))
     if kind is FormatKind.PLAIN:
         bits = 32 if weight.dtype == "F32" else 16
         return ModuleWeights(format=Format(kind=kind, bits=bits, dtype=weight.dtype), shape=weight.shape)
-    scale = _scale_form(tensors)
+    scale, block = _scale_form(tensors, stated)
     if scale is None:
-        return MalformedModule(reason=f"its scale is neither per tensor, channel nor block: {_listed(tensors)}")
-    return ModuleWeights(format=Format(kind=kind, bits=8, scale=scale, dtype=weight.dtype), shape=weight.shape)
+        return MalformedModule(reason=f"its scale is neither per tensor, channel nor block: {listed(tensors)}")
+    fmt = Format(
+        kind=kind,
+        bits=8,
+        scale=scale,
+        dtype=weight.dtype,
+        block=block,
+        symmetric="weight_zero_point" not in tensors if kind is FormatKind.INT8 else None,
+        activation=_activation(tensors, stated),
+    )
+    return ModuleWeights(format=fmt, shape=weight.shape)
 
 
-def _scale_form(tensors: Mapping[str, TensorHeader]) -> str | None:
+def _activation(tensors: Mapping[str, TensorHeader], stated: StatedFormat) -> Activation:
+    """As the config says; static only where the checkpoint holds the scale; dynamic where nothing is said."""
+    static = "input_scale" in tensors or "activation_scale" in tensors
+    if stated.activation is Activation.STATIC and not static:
+        return Activation.DYNAMIC
+    return stated.activation or (Activation.STATIC if static else Activation.DYNAMIC)
+
+
+def _scale_form(tensors: Mapping[str, TensorHeader], stated: StatedFormat) -> tuple[str | None, tuple[int, int] | None]:
+    """What shares a scale ("tensor", "channel", "block", None where it fits nothing), and the size of blocks."""
     found = tensors.get("weight_scale") or tensors.get("weight_scale_inv")
     if found is None:
-        return "tensor"  # a scale of one, as in the first FP8 checkpoints
-    elements = 1
+        return "tensor", None  # a scale of one, as in the first FP8 checkpoints
+    elements, weight = 1, tensors["weight"].shape
     for extent in found.shape:
         elements *= extent
+    if len(found.shape) == len(weight) == 2 and stated.block and _in_blocks(weight, stated.block) == found.shape:
+        return "block", stated.block
     if elements == 1:
-        return "tensor"
-    weight = tensors["weight"].shape
+        return "tensor", None
     if not weight or not elements:
-        return None
+        return None, None
     if elements == found.shape[0] == weight[0]:
-        return "channel"
-    blocks = len(found.shape) == len(weight) == 2 and found.shape[0] <= weight[0] and found.shape[1] <= weight[1]
-    return "block" if blocks else None
+        return "channel", None
+    if len(found.shape) != 2 or len(weight) != 2:
+        return None, None
+    return ("block", _block(weight, found.shape)) if _divides(weight, found.shape) else (None, None)
+
+
+def _divides(weight: tuple[int, ...], scale: tuple[int, ...]) -> bool:
+    return scale[0] <= weight[0] and scale[1] <= weight[1]
+
+
+def _block(weight: tuple[int, ...], scale: tuple[int, ...]) -> tuple[int, int]:
+    """The size of blocks by their number: that of all known tools where it fits, else the smallest that does."""
+    if _in_blocks(weight, (128, 128)) == scale:
+        return (128, 128)
+    return (-(-weight[0] // scale[0]), -(-weight[1] // scale[1]))
+
+
+def _in_blocks(weight: tuple[int, ...], block: tuple[int, int]) -> tuple[int, int]:
+    return (-(-weight[0] // block[0]), -(-weight[1] // block[1]))

@@ -15,6 +15,7 @@ from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
 from mixprec_runtime.planning.assign import Assignment, assign
 from mixprec_runtime.planning.compatibility import compare
+from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
 from mixprec_runtime.planning.modules import class_name, is_derived
 from mixprec_runtime.planning.ranks import bytes_per_rank
 from mixprec_runtime.planning.units import Unit, units_of
@@ -69,6 +70,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
     assigned, rule_findings = assign(mix, classes, units)
     findings += rule_findings
     layers: list[LayerPlan] = []
+    linear: list[Taken] = []
     for module, plain in weights.items():
         source = assigned[module].source
         if source not in opened:
@@ -78,6 +80,16 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
             faults.append(taken)
             continue
         found, tensors = taken
+        if classes[module] == "Linear":
+            linear.append(
+                Taken(
+                    module=module,
+                    source=source,
+                    weights=found,
+                    tensors=tensors,
+                    quantization=opened[source].quantization,
+                )
+            )
         heads = base.config.get("num_key_value_heads")
         layers.append(
             LayerPlan(
@@ -96,7 +108,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
             )
         )
     faults += _uneven_units(units, layers, assigned)
-    findings += _grouped(mix, faults)
+    findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
     return Plan(
         mix_file=mix.file,
         sources=_used(opened, {layer.source for layer in layers}),
@@ -139,7 +151,7 @@ def _base_weights(base: Checkpoint) -> tuple[dict[str, ModuleWeights], list[_Fau
         tensors = _own(base, module, base)
         if not tensors:
             continue
-        found = read_module(tensors, base.quantization)
+        found = read_module(tensors, base.quantization, module=module)
         if isinstance(found, MalformedModule):
             faults.append(_Fault(code="MP631", source=BASE_SOURCE, module=module, text=found.reason))
         else:
@@ -162,7 +174,7 @@ def _take(
     tensors = _own(checkpoint, module, base)
     if not tensors:
         return fault("MP630", "no tensor")
-    found = read_module(tensors, checkpoint.quantization)
+    found = read_module(tensors, checkpoint.quantization, module=module)
     if isinstance(found, MalformedModule):
         return fault("MP631", found.reason)
     if found.shape != plain.shape:

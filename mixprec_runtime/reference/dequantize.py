@@ -1,8 +1,8 @@
 """Float32 weights of one linear layer, from the tensors of its layout.
 
 ``dequantize`` takes a layer's tensors by the last part of their names, as a checkpoint has them, and gives
-``[out, in]`` float32, as ``torch.nn.Linear`` holds a weight. The decoders are written apart from the packers and from the kernels,
-from the layouts' own sources:
+``[out, in]`` float32, as ``torch.nn.Linear`` holds a weight. The decoders are written apart from the packers and from
+the kernels, from the layouts' own sources:
 
 * GPTQ: AutoGPTQ, ``auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py``, ``QuantLinear.forward``; ``gptq_v2``: GPTQModel,
   ``utils/model.py``, ``convert_gptq_v1_to_v2_format``;
