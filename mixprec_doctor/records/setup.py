@@ -52,7 +52,7 @@ class Fingerprint:
 
     ``machine`` and ``interpreter`` are facts by name. ``variables`` are those of the environment that engines read,
     as SHA-256 of their values, which may be secret. ``files`` are the mix file and what stands at the head of every
-    checkpoint file, by path, as SHA-256. ``optional`` are distributions that are not there and that the engine would use.
+    checkpoint file, by path, as SHA-256. ``optional`` are distributions that the engine would use, were they there.
     """
 
     interpreter: Mapping[str, str]
