@@ -1,0 +1,202 @@
+"""Native: the verdicts on an engine's own kernels for one kind of checkpoint."""
+
+from __future__ import annotations
+
+__all__ = ["Route", "native_verdicts"]
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mixprec_doctor.kernels.checkpoints import Origin
+from mixprec_doctor.kernels.device import Device
+from mixprec_doctor.kernels.evaluator import Evaluator
+from mixprec_doctor.kernels.lives import Life, NoRoute
+from mixprec_doctor.kernels.paths import Outcome
+from mixprec_doctor.kernels.survey import Answer, Survey, ask, deciding, forced, survey
+from mixprec_doctor.kernels.values import Class, External, Raised, Unknown
+from mixprec_doctor.records.kernel import Tier, Verdict
+
+_MOST_WAYS = 16
+_MOST_LIVES = 24
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One way in which an engine takes a format, on one device."""
+
+    ev: Evaluator
+    life: Life
+    origin: Origin
+    dtype: str
+    device: Device
+    missing: Callable[[str, int], str | None]  # why a call of an operator with so many arguments fails
+
+
+def native_verdicts(route: Route) -> tuple[Verdict, ...]:
+    """The engine's kernels for the route in its order; without a choice the linear method itself is the candidate."""
+    owner = route.life.owner
+    if owner is None:
+        return ()
+    closed = _closed(route)
+    if closed is not None and closed.accepted is False:
+        return (_verdict(owner, closed),)
+    try:
+        ways, _ = route.ev.every_path(lambda: _way(route), most=_MOST_WAYS)
+    except NoRoute as reason:
+        return (_verdict(owner, Answer(False, (str(reason),))),)
+    surveys = [each for each in ways if isinstance(each.value, Survey) and each.value.candidates]
+    kernels = _kernels(surveys)
+    found = [_candidate(route, kernel, ways) for kernel in kernels] if kernels else [_alone(route, owner)]
+    if closed is not None:
+        found = [replace(each, accepted=None, reasons=closed.reasons) if each.accepted else each for each in found]
+    return tuple(found)
+
+
+def _way(route: Route) -> object:
+    return survey(route.ev, route.life.made)
+
+
+def _kernels(surveys: list[Outcome]) -> list[Class]:
+    """All kernels of the surveys, in the order of the longest of them."""
+    lists = [
+        [each.kernel for each in way.value.candidates.values()] for way in surveys if isinstance(way.value, Survey)
+    ]
+    lists.sort(key=len, reverse=True)
+    return list(dict.fromkeys(kernel for each in lists for kernel in each))
+
+
+def _candidate(route: Route, kernel: Class, ways: tuple[Outcome, ...]) -> Verdict:
+    """One kernel of a list, as all ways to its chooser see it."""
+    answers = []
+    for way in ways:
+        held = way.value.candidates.get(id(kernel)) if isinstance(way.value, Survey) else None
+        answers.append(
+            held.verdict(route.device.number) if held else Answer(None, ("it is not in the list on every path",))
+        )
+    answer = _joined(ways, answers)
+    if answer.accepted is not False:
+        answer = _with_operators(route, answer, lambda: forced(route.ev, kernel, lambda: _lived(route)))
+    return _verdict(kernel, answer)
+
+
+def _joined(ways: tuple[Outcome, ...], answers: list[Answer]) -> Answer:
+    """One answer of several paths."""
+    kinds = {each.accepted for each in answers}
+    reasons = tuple(dict.fromkeys(reason for each in answers for reason in each.reasons))
+    if len(kinds) == 1:
+        return Answer(kinds.pop(), reasons[:_MOST_REASONS])
+    hangs = deciding(ways, [each.accepted for each in answers])
+    return Answer(None, tuple(dict.fromkeys([*hangs, *reasons]))[:_MOST_REASONS])
+
+
+def _alone(route: Route, owner: Class) -> Verdict:
+    """The linear method itself: it does unless making its weights raises."""
+    answer = ask(route.ev, lambda: _creates(route))
+    if answer.accepted is not False:
+        answer = _with_operators(route, answer, lambda: _lived(route))
+    return _verdict(owner, answer)
+
+
+def _creates(route: Route) -> object:
+    route.life.made()
+    return True
+
+
+def _lived(route: Route) -> object:
+    stage = route.life.made()
+    route.life.served(stage)
+    return True
+
+
+def _with_operators(route: Route, answer: Answer, live: Callable[[], object]) -> Answer:
+    """The answer, with operators that the way through the kernel calls and that are not there."""
+    try:
+        lives, whole = route.ev.every_path(live, most=_MOST_LIVES)
+    except NoRoute as reason:
+        return Answer(False, (str(reason),))
+    gone: dict[str, list[bool]] = {}
+    finished = [each for each in lives if each.raised is None] or list(lives)
+    for each in finished:
+        here: dict[str, bool] = {}
+        for operator, count, certain in each.called:
+            if (reason_ := route.missing(operator, count)) is not None:
+                here[reason_] = here.get(reason_, False) or certain
+        for reason_, certain in here.items():
+            gone.setdefault(reason_, []).append(certain)
+    always = [text for text, seen in gone.items() if any(seen) or (whole and len(seen) == len(finished))]
+    if always:
+        return Answer(False, tuple(always[:_MOST_REASONS]))
+    sometimes = [f"{text} (called on some paths)" for text in gone]
+    if sometimes and answer.accepted is not False:
+        return Answer(None, tuple(dict.fromkeys([*answer.reasons, *sometimes]))[:_MOST_REASONS])
+    return answer
+
+
+def _closed(route: Route) -> Answer | None:
+    """What the classes say of themselves before any kernel is asked: capability, types of activations, conversion."""
+    for of in (route.life.config, route.life.owner):
+        if of is None:
+            continue
+        if (answer := _capability(route, of)) is not None:
+            return answer
+        if (answer := _dtypes(route, of)) is not None:
+            return answer
+    return _conversion(route)
+
+
+def _capability(route: Route, of: Class) -> Answer | None:
+    number = route.device.number
+    wanted = _stated(route, of, "get_min_capability")
+    if isinstance(wanted, int) and number is not None and wanted > number:
+        needs, has = (f"{each // 10}.{each % 10}" for each in (wanted, number))
+        return Answer(False, (f"{of.name} needs compute capability {needs}, this machine has {has}",))
+    return None
+
+
+def _dtypes(route: Route, of: Class) -> Answer | None:
+    known = _stated(route, of, "get_supported_act_dtypes")
+    if not isinstance(known, (list, tuple)) or not all(isinstance(each, External) for each in known):
+        return None
+    names = [each.name.removeprefix("torch.") for each in known if isinstance(each, External)]
+    if route.dtype in names or not names:
+        return None
+    return Answer(False, (f"{of.name} takes activations of {', '.join(names)}, not of {route.dtype}",))
+
+
+def _stated(route: Route, of: Class, name: str) -> object:
+    try:
+        return route.ev.method(of, name)
+    except Raised:
+        return None
+
+
+def _conversion(route: Route) -> Answer | None:
+    """Whether a config takes over checkpoints of a method that is not its own, where it has a say in that."""
+    of = route.life.config
+    role = route.origin.config.value if route.origin.config is not None else ""
+    if of is None or not role.endswith("_marlin.config"):
+        return None
+    name = _stated(route, of, "get_name")
+    if not isinstance(name, str) or name == route.origin.words.get("quant_method"):
+        return None
+
+    def converts() -> object:
+        try:
+            answer = route.ev.method(of, "override_quantization_method", dict(route.origin.words), None)
+        except Raised as fault:
+            if fault.name != "TypeError":
+                raise
+            answer = route.ev.method(of, "override_quantization_method", dict(route.origin.words), None, None)
+        if isinstance(answer, Unknown):
+            return answer
+        return (answer is not None, f"{of.name} does not take over this checkpoint here")
+
+    answer = ask(route.ev, converts)
+    return None if answer.accepted is True else answer
+
+
+def _verdict(of: Class, answer: Answer) -> Verdict:
+    return Verdict(
+        candidate=of.name, tier=Tier.NATIVE, accepted=answer.accepted, reasons=answer.reasons, module=of.parsed.name
+    )
