@@ -51,7 +51,7 @@ class ParameterKinds:
 
 
 class PortableMethod:
-    """Weights as a checkpoint holds them, applied by one of mixprec's portable kernels; an engine's method inherits it."""
+    """Weights as a checkpoint holds them, applied by a portable kernel; an engine's linear method inherits it."""
 
     kinds: ParameterKinds
 
@@ -104,9 +104,9 @@ class PortableMethod:
 
 
 def fitting(loader: Callable[..., None]) -> Callable[..., None]:
-    """The engine's loader, given tensors with as many axes as the parameter has: scales lie as [out] and as [out, 1]."""
+    """The engine's loader, given as many axes as the parameter has: scales lie as [out] and as [out, 1]."""
 
-    def load(parameter: Parameter, loaded: torch.Tensor, *shard: Any, **named: Any) -> None:
+    def load(parameter: Parameter, loaded: torch.Tensor, *shard: Any, **named: Any) -> None:  # noqa: ANN401
         if loaded.ndim == 1 and parameter.ndim == 2:
             loaded = loaded.unsqueeze(1)
         if loaded.ndim != parameter.ndim and loaded.numel() == 1:
@@ -127,9 +127,7 @@ class ParameterMaker:
         self.axes = AXES.get(form.kind, WHOLE)
         self.factor = 32 // form.bits
 
-    def make(
-        self, suffix: str, dtype: torch.dtype, shape: tuple[int, ...], loader: Callable[..., None]
-    ) -> Parameter:
+    def make(self, suffix: str, dtype: torch.dtype, shape: tuple[int, ...], loader: Callable[..., None]) -> Parameter:
         """The engine's parameter for one tensor of the checkpoint."""
         out_axis, in_axis = self.axes.get(suffix, (None, None))
         if suffix in SCALARS or (suffix.startswith("weight_scale") and self.form.scale == "tensor"):

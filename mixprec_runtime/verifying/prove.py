@@ -20,7 +20,10 @@ from mixprec_doctor.records.workload import Workload, WorkloadLayer
 from mixprec_runtime.verifying.hearing import Hearing
 from mixprec_runtime.verifying.merging import merge
 
-TRIALS: Mapping[str, str] = {"vllm": "mixprec_runtime.adapters.vllm.trial"}
+TRIALS: Mapping[str, str] = {
+    "vllm": "mixprec_runtime.adapters.vllm.trial",
+    "sglang": "mixprec_runtime.adapters.sglang.trial",
+}
 """The module that tries layers with an engine's own classes, by engine."""
 FEW = 12  # processes in all; each but the last dies of one candidate
 

@@ -1,0 +1,82 @@
+"""A scene for single layers of the engine: the surroundings that its layers expect, without a model and a server."""
+
+from __future__ import annotations
+
+__all__ = ["scene"]
+
+import contextlib
+import importlib
+import inspect
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from sglang.srt import server_args
+from sglang.srt.distributed import parallel_state
+from sglang.srt.utils import get_device
+
+BARE = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 64,
+    "num_attention_heads": 1, "num_key_value_heads": 1, "num_hidden_layers": 1, "vocab_size": 32,
+    "max_position_embeddings": 64,
+}  # fmt: skip
+SETTINGS = (
+    ("sglang.srt.layers.quantization.fp8_utils", "initialize_fp8_gemm_config"),
+    ("sglang.srt.layers.quantization.fp4_utils", "initialize_fp4_gemm_config"),
+    ("sglang.srt.layers.quantization.unquant", "initialize_bf16_gemm_config"),
+)
+"""What a scheduler calls before it loads a model, as far as linear layers need it and the release has it."""
+
+
+@contextlib.contextmanager
+def scene(dtype: str) -> Iterator[torch.device]:
+    """A world of one process that talks to nobody, a bare model's server arguments, its type as the default."""
+    folder = Path(tempfile.mkdtemp(prefix="scene-"))
+    (folder / "config.json").write_text(json.dumps({**BARE, "torch_dtype": dtype}), encoding="utf-8")
+    device = _device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    arguments = server_args.ServerArgs(
+        model_path=str(folder), skip_tokenizer_init=True, dtype=dtype, device=device.type
+    )
+    _publish(arguments, device)
+    parallel_state.init_distributed_environment(
+        world_size=1, rank=0, local_rank=0, distributed_init_method=f"file://{folder / 'store'}",
+        backend="nccl" if device.type == "cuda" else "gloo",
+    )  # fmt: skip
+    parallel_state.initialize_model_parallel()
+    _settle(arguments)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        yield device
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _device() -> torch.device:
+    """The engine's device; the CPU where it finds none, which it would serve on only when told to."""
+    try:
+        kind = torch.device(get_device()).type
+    except RuntimeError:
+        kind = "cpu"
+    return torch.device("cpu") if kind == "cpu" else torch.device(kind, 0)
+
+
+def _publish(arguments: server_args.ServerArgs, device: torch.device) -> None:
+    """As a scheduler does. Newer releases take the place of the process in the world with the arguments."""
+    try:
+        from sglang.srt.runtime_context import SpawnRanks, publish
+    except ImportError:
+        server_args.set_global_server_args_for_scheduler(arguments)
+        return
+    publish(arguments, role="scheduler", ranks=SpawnRanks(world_rank=0, gpu_id=device.index))
+
+
+def _settle(arguments: server_args.ServerArgs) -> None:
+    for module, name in SETTINGS:
+        initialize = getattr(importlib.import_module(module), name, None)
+        if initialize is not None:
+            initialize(*[arguments] * len(inspect.signature(initialize).parameters))
