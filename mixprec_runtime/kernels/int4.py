@@ -34,7 +34,7 @@ def prepare(
     weight = grouped_weight(NAME, format, tensors, widths)
     group = int4_group(weight.group, weight.inputs)
     if weight.index is not None or group is None:
-        found = "inputs in no order of groups" if group else f"groups of {weight.group} inputs"
+        found = f"groups of {weight.group} inputs" if weight.index is None else "inputs in no order of groups"
         raise UnpreparableWeight(NAME, format.name, "groups of one size of 32 inputs or more", found)
     state: dict[str, torch.Tensor | int] = {
         "packed": _packed(weight.codes),

@@ -68,7 +68,8 @@ def tiled_linear(x: torch.Tensor, state: Mapping[str, torch.Tensor | int], bias:
     order = state.get("order")
     if isinstance(order, torch.Tensor):
         x = x.index_select(-1, order)
-    after = scales.shape[1] == 1 and x.dtype is not torch.float16  # sums of codes may be more than float16 holds
+    # One scale per output multiplies the result, but for float16, which may not hold sums of codes.
+    after = scales.shape[1] == 1 and "index" not in state and x.dtype is not torch.float16
     step = tile_rows(codes.shape[0], x.shape[-1], itemsize=x.element_size(), device=codes.device.type)
     tiles = []
     for at in range(0, codes.shape[0], step):
