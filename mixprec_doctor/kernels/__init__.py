@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixprec_doctor.kernels.choosing import choose, choose_all
+    from mixprec_doctor.kernels.choosing import choose, choose_all, choose_layers
     from mixprec_doctor.kernels.engine import EngineKernels, open_kernels
 
-__all__ = ["EngineKernels", "choose", "choose_all", "open_kernels"]
+__all__ = ["EngineKernels", "choose", "choose_all", "choose_layers", "open_kernels"]
 
 _HOMES = {
     "EngineKernels": "mixprec_doctor.kernels.engine",
     "choose": "mixprec_doctor.kernels.choosing",
     "choose_all": "mixprec_doctor.kernels.choosing",
+    "choose_layers": "mixprec_doctor.kernels.choosing",
     "open_kernels": "mixprec_doctor.kernels.engine",
 }
 

@@ -83,7 +83,7 @@ def _is_one(value: object, kind: object) -> bool | None:
     if isinstance(kind, Class):
         if isinstance(value, Instance):
             of = value.of
-            return None if of is None and value.open else of is not None and kind in of.lineage
+            return of is not None and kind in of.lineage
         return False
     name = kind.name if isinstance(kind, External) else ""
     if name.startswith("builtins."):

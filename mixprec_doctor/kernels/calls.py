@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mixprec_doctor.kernels import objects
 from mixprec_doctor.kernels.statements import Returned
 from mixprec_doctor.kernels.values import Bound, Builtin, Class, External, Function, Instance, Raised, Unknown, text_of
-from mixprec_doctor.source.walking import walk
 
 if TYPE_CHECKING:
     from mixprec_doctor.kernels.evaluator import Evaluator, Frame
@@ -59,17 +58,13 @@ def _function(ev: Evaluator, function: Function, given: list[Any], words: dict[s
     _bind(ev, function, given, words, frame)
     if isinstance(function.node, ast.Lambda):
         return ev.value(function.node.body, frame)
-    if isinstance(function.node, ast.AsyncFunctionDef) or _yields(function.node):
+    if isinstance(function.node, ast.AsyncFunctionDef) or ev.is_generator(function.node):
         return Unknown(f"{function.name}()")
     try:
         ev.run(function.node.body, frame)
     except Returned as found:
         return found.value
     return None
-
-
-def _yields(node: ast.FunctionDef) -> bool:
-    return any(isinstance(each, (ast.Yield, ast.YieldFrom)) for statement in node.body for each in walk(statement))
 
 
 def _bind(ev: Evaluator, function: Function, given: list[Any], words: dict[str, Any], frame: Frame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PLACEHOLDER", "choose", "choose_all"]
+__all__ = ["PLACEHOLDER", "choose", "choose_all", "choose_layers"]
 
 import json
 from pathlib import Path
@@ -58,6 +58,11 @@ def choose_all(
     kernels = open_kernels(environment, engine.engine) if known else None
     if kernels is None:
         return ()
+    return choose_layers(workload, kernels, machine=machine)
+
+
+def choose_layers(workload: Workload, kernels: EngineKernels, *, machine: Machine) -> tuple[KernelChoice, ...]:
+    """A choice for each kind of layer of a workload, from the kernels of an engine, installed or a release's."""
     return tuple(
         choose(layer.format, layer.shape, workload.dtype, machine, kernels, method=_method(layer.folder)).for_layers(
             layer

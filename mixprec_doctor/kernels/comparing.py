@@ -104,12 +104,20 @@ def compare(ev: Evaluator, op: ast.cmpop, one: object, other: object) -> object:
         one = tuple(ev.iterate(one))
     if isinstance(other, Instance) and other.order is not None:
         other = tuple(ev.iterate(other))
+    one, other = _number(one), _number(other)
     if is_plain(one) and is_plain(other):
         try:
             return work(one, other)
         except TypeError as fault:
             raise Raised("TypeError", str(fault)) from None
     return Unknown(f"{text_of(one)} {sign} {text_of(other)}")
+
+
+def _number(value: object) -> object:
+    """The value of a member of an enum of numbers, which is ordered by it; anything else as it is."""
+    if isinstance(value, Instance) and value.of is not None and {"int", "IntEnum"} & value.of.bases:
+        return value.attributes.get("value", value)
+    return value
 
 
 def _same(ev: Evaluator, one: object, other: object) -> object:

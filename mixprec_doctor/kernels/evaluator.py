@@ -20,6 +20,7 @@ from mixprec_doctor.kernels.paths import MOST_PATHS, Outcome, Paths, TooLong, ev
 from mixprec_doctor.kernels.values import Class, Function, Instance, Unknown, is_plain, text_of
 from mixprec_doctor.source.exports import Exports
 from mixprec_doctor.source.module import ParsedModule, parse_expression
+from mixprec_doctor.source.walking import walk
 
 _DEEPEST = 60
 
@@ -49,6 +50,7 @@ class Evaluator:
         self.hook: Hook | None = None
         self.overrides: dict[str, object] = {}  # values and functions by their bare names, whatever the source has
         self._depth = 0
+        self._generators: dict[int, tuple[bool, ast.FunctionDef]] = {}  # a node is kept with it: no other gets its id
 
     def every_path(self, work: Callable[[], object], most: int = MOST_PATHS) -> tuple[tuple[Outcome, ...], bool]:
         """The outcomes of some work on each path, and whether those are all; paths around it are left as they are."""
@@ -127,6 +129,13 @@ class Evaluator:
             yield from list(value)
         else:
             yield Unknown(f"an element of {text_of(value)}")
+
+    def is_generator(self, node: ast.FunctionDef) -> bool:
+        """Whether calling a function only makes a generator."""
+        if id(node) not in self._generators:
+            below = (each for statement in node.body for each in walk(statement))
+            self._generators[id(node)] = (any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in below), node)
+        return self._generators[id(node)][0]
 
     def class_of(self, node: ast.ClassDef, parsed: ParsedModule) -> Class:
         """The class that a definition makes, the same one each time."""

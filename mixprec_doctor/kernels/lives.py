@@ -61,8 +61,8 @@ class Life:
 
     def made(self) -> Stage:
         """The method with the layer's weights created: where engines choose a kernel."""
-        method = self._method()
         layer = self._layer()
+        method = self._method(layer)
         shape = self._shape
         words = {
             "layer": layer,
@@ -80,11 +80,13 @@ class Life:
         """Weights repacked, and one forward pass."""
         ev, layer, method = self._ev, stage.layer, stage.method
         ev.method(method, "process_weights_after_loading", layer)
+        dtype = External(f"torch.{self._dtype}")
         name = "apply" if method.of is not None and find_in_class(method.of, "apply") is not None else "apply_weights"
-        x = Instance(None, {"dtype": External(f"torch.{self._dtype}")}, open=True, name="x")
+        rows = Unknown("the rows of the input")
+        x = Instance(None, {"dtype": dtype, "shape": (rows, self._shape.inputs)}, open=True, name="x")
         ev.call(ev.attribute(method, name), [layer, x, None])
 
-    def _method(self) -> Instance:
+    def _method(self, layer: Instance) -> Instance:
         if self._origin.scheme:
             scheme = self._scheme()
             if scheme is None:
@@ -96,7 +98,7 @@ class Life:
                 raise NoRoute("this release has no linear method for it")
             return self._instance(plain, {})
         config = self._config()
-        method = self._ev.method(config, "get_quant_method", self._layer(), "model.layers.0.mlp.down_proj")
+        method = self._ev.method(config, "get_quant_method", layer, "model.layers.0.mlp.down_proj")
         if isinstance(method, Instance):
             return method
         of = self._class(self._origin.method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Names"]
 
 import ast
+import contextlib
 from typing import TYPE_CHECKING
 
 from mixprec_doctor.kernels.builtins import BUILTINS
@@ -89,7 +90,17 @@ class Names:
             lines = [*(list(each.lineage) for each in above), above]
             made.lineage = (made, *_merged([list(line) for line in lines]))
             made.outside = tuple(dict.fromkeys([*outside, *(name for each in above for name in each.outside)]))
+            self._decorate(made)
         return self._classes[id(node)][0]
+
+    def _decorate(self, made: Class) -> None:
+        """What registering a class under a name sets on it."""
+        from mixprec_doctor.kernels.evaluator import Frame
+
+        for decorator in made.node.decorator_list:
+            if isinstance(decorator, ast.Call) and dotted(decorator.func).endswith(".register"):
+                with contextlib.suppress(Raised):
+                    self._evaluator.call(self._evaluator.value(decorator, Frame(made.parsed)), [made])
 
     def imported(self, module: str, name: str | None = None, *, bound: str | None = None) -> object:
         """What an import statement binds: a module, or a name of one. One that certainly fails raises."""
@@ -175,16 +186,25 @@ class Names:
         if isinstance(statement, ast.FunctionDef):
             return self._evaluator.function(statement, parsed)
         if binding.value is not None:
-            from mixprec_doctor.kernels.evaluator import Frame
-
-            found = self._evaluator.value(binding.value, Frame(parsed))
-            if isinstance(found, Instance) and not found.name:
-                found.name = name
-            targets = statement.targets if isinstance(statement, ast.Assign) else []
-            if any(isinstance(each, (ast.Tuple, ast.List)) for each in targets):
-                return Unknown(f"{parsed.name}.{name}")
-            return found
+            return self._assigned(binding.value, statement, parsed, name)
         return Unknown(f"{parsed.name}.{name}")
+
+    def _assigned(self, value: ast.expr, statement: ast.stmt, parsed: ParsedModule, name: str) -> object:
+        """What an assignment at the top level gives a name, as a part of a tuple too."""
+        from mixprec_doctor.kernels.evaluator import Frame
+        from mixprec_doctor.kernels.statements import assign
+
+        frame = Frame(parsed)
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.Assign) and any(isinstance(each, (ast.Tuple, ast.List)) for each in targets):
+            whole = self._evaluator.value(statement.value, frame)
+            for each in targets:
+                assign(self._evaluator, each, whole, frame)
+            return frame.names.get(name, Unknown(f"{parsed.name}.{name}"))
+        found = self._evaluator.value(value, frame)
+        if isinstance(found, Instance) and not found.name:
+            found.name = name
+        return found
 
     def _far(self, module: str, name: str) -> object:
         """A name that only a star import or a ``__getattr__`` brings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Route", "native_verdicts"]
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,12 @@ from mixprec_doctor.kernels.device import Device
 from mixprec_doctor.kernels.evaluator import Evaluator
 from mixprec_doctor.kernels.lives import Life, NoRoute
 from mixprec_doctor.kernels.paths import Outcome
-from mixprec_doctor.kernels.survey import Answer, Survey, ask, deciding, forced, survey
+from mixprec_doctor.kernels.survey import Answer, Survey, ask, combined, deciding, forced, survey
 from mixprec_doctor.kernels.values import Class, External, Raised, Unknown
 from mixprec_doctor.records.kernel import Tier, Verdict
 
 _MOST_WAYS = 16
-_MOST_LIVES = 24
+_MOST_LIVES = 8
 _MOST_REASONS = 3
 
 
@@ -42,12 +43,12 @@ def native_verdicts(route: Route) -> tuple[Verdict, ...]:
     if closed is not None and closed.accepted is False:
         return (_verdict(owner, closed),)
     try:
-        ways, _ = route.ev.every_path(lambda: _way(route), most=_MOST_WAYS)
+        ways, whole = route.ev.every_path(lambda: _way(route), most=_MOST_WAYS)
     except NoRoute as reason:
         return (_verdict(owner, Answer(False, (str(reason),))),)
     surveys = [each for each in ways if isinstance(each.value, Survey) and each.value.candidates]
     kernels = _kernels(surveys)
-    found = [_candidate(route, kernel, ways) for kernel in kernels] if kernels else [_alone(route, owner)]
+    found = [_candidate(route, kernel, ways) for kernel in kernels] if kernels else [_alone(route, owner, ways, whole)]
     if closed is not None:
         found = [replace(each, accepted=None, reasons=closed.reasons) if each.accepted else each for each in found]
     return tuple(found)
@@ -90,22 +91,26 @@ def _joined(ways: tuple[Outcome, ...], answers: list[Answer]) -> Answer:
     return Answer(None, tuple(dict.fromkeys([*hangs, *reasons]))[:_MOST_REASONS])
 
 
-def _alone(route: Route, owner: Class) -> Verdict:
+def _alone(route: Route, owner: Class, ways: tuple[Outcome, ...], whole: bool) -> Verdict:
     """The linear method itself: it does unless making its weights raises."""
-    answer = ask(route.ev, lambda: _creates(route))
+    answer = combined([_ended(each) for each in ways], whole=whole)
     if answer.accepted is not False:
         answer = _with_operators(route, answer, lambda: _lived(route))
     return _verdict(owner, answer)
 
 
-def _creates(route: Route) -> object:
-    route.life.made()
-    return True
+def _ended(way: Outcome) -> Outcome:
+    """A way on which no kernel was asked: done, unless a chooser had nothing to choose from."""
+    held = way.value if isinstance(way.value, Survey) else None
+    if held is not None and held.chooser is not None:
+        return replace(way, value=(False, f"{held.chooser} has no kernel in its list for this device"))
+    return replace(way, value=True)
 
 
 def _lived(route: Route) -> object:
     stage = route.life.made()
-    route.life.served(stage)
+    with contextlib.suppress(Raised):  # what has been called by then counts
+        route.life.served(stage)
     return True
 
 
@@ -115,6 +120,9 @@ def _with_operators(route: Route, answer: Answer, live: Callable[[], object]) ->
         lives, whole = route.ev.every_path(live, most=_MOST_LIVES)
     except NoRoute as reason:
         return Answer(False, (str(reason),))
+    made = combined(lives, whole=whole)
+    if made.accepted is False:
+        return made
     gone: dict[str, list[bool]] = {}
     finished = [each for each in lives if each.raised is None] or list(lives)
     for each in finished:
@@ -127,10 +135,19 @@ def _with_operators(route: Route, answer: Answer, live: Callable[[], object]) ->
     always = [text for text, seen in gone.items() if any(seen) or (whole and len(seen) == len(finished))]
     if always:
         return Answer(False, tuple(always[:_MOST_REASONS]))
-    sometimes = [f"{text} (called on some paths)" for text in gone]
+    sometimes = [_sometimes(text, finished, route) for text in gone]
     if sometimes and answer.accepted is not False:
         return Answer(None, tuple(dict.fromkeys([*answer.reasons, *sometimes]))[:_MOST_REASONS])
     return answer
+
+
+def _sometimes(text: str, lives: list[Outcome], route: Route) -> str:
+    """A missing operator that is called on some paths only, with what that hangs on."""
+    calls: list[bool | None] = [
+        any(route.missing(name, count) == text for name, count, _ in each.called) for each in lives
+    ]
+    hangs = deciding(lives, calls)
+    return f"{text}; it is called on some paths ({hangs[0]})" if hangs else f"{text}; it is called on some paths"
 
 
 def _closed(route: Route) -> Answer | None:

@@ -201,6 +201,9 @@ def _class_value(ev: Evaluator, found: ast.stmt, home: Class, name: str) -> obje
         made = Instance(home, {"name": name, "value": made, "_value_": made}, name=f"{home.name}.{name}")
     elif isinstance(made, Instance) and not made.name:
         made.name = name
+    named = made.of if isinstance(made, Instance) and not is_enum(home) else None
+    if named is not None and find_in_class(named, "__set_name__") is not None:
+        ev.method(made, "__set_name__", home, name)
     if len(ev.paths.assumed) == assumed:
         home.kept[name] = made
     return made

@@ -36,6 +36,10 @@ _ALIASES = {
     "short": "int16",
 }
 _INTEGERS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1), "int32": (-(2**31), 2**31 - 1)}
+_LARGEST = {
+    "float8_e4m3fn": 448.0, "float8_e4m3fnuz": 240.0, "float8_e5m2": 57344.0, "float8_e5m2fnuz": 57344.0,
+    "float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
+}  # fmt: skip
 _CONSTANTS: dict[str, object] = {"math.pi": math.pi, "math.inf": math.inf, "typing.TYPE_CHECKING": False}
 _CPU = {
     "torch.cpu._is_amx_tile_supported": ("amx_tile",),
@@ -47,6 +51,11 @@ _CPU = {
     "torch.cpu._is_avx512_vnni_supported": ("avx512_vnni",),
     "torch.cpu._is_vnni_supported": ("avx512_vnni",),
     "torch.cpu._is_arm_bf16_supported": ("bf16",),
+}
+# Backends of torch: its own, and those that only a plugin for other hardware adds; asked where no torch is at hand.
+_BACKENDS = {
+    **dict.fromkeys(("cuda", "cpu", "xpu", "mps"), True),
+    **dict.fromkeys(("npu", "hpu", "musa", "mlu"), False),
 }
 _TENSOR_MAKERS = {"torch.empty", "torch.zeros", "torch.ones", "torch.full", "torch.rand", "torch.randn"}
 _PASSED_ON = {
@@ -65,6 +74,7 @@ class Outside:
         self.device = device
         self.ask: Ask = ask or (lambda *_: None)
         self._own = self._models()
+        self._known: dict[tuple[str, str], Truth] = {}
         self.dtype: str | None = None  # of activations: what torch.get_default_dtype() gives
 
     def value(self, name: str) -> object:
@@ -113,6 +123,8 @@ class Outside:
         """Whether two names of such packages mean the same."""
         if one == other:
             return True
+        if one.rpartition(".")[0] == other.rpartition(".")[0] and ".scalar_types." in one:
+            return False  # types of weights, in a package that is not at hand
         both = [each.removeprefix("torch.") for each in (one, other)]
         if all(each in _SIZES for each in both):
             return False
@@ -133,8 +145,15 @@ class Outside:
             return True
         if value.name == "torch" and name in (*_SIZES, *_ALIASES):
             return True
-        truth = has_attribute(value.name, name, self.sources)
+        if value.name == "torch" and name in _BACKENDS and self.sources.text("torch") is None:
+            return _BACKENDS[name]
+        truth = self._has(value.name, name)
         return unknown if truth is Truth.UNKNOWN else truth is Truth.YES
+
+    def _has(self, package: str, name: str) -> Truth:
+        if (package, name) not in self._known:
+            self._known[package, name] = has_attribute(package, name, self.sources)
+        return self._known[package, name]
 
     def call(self, ev: Evaluator, name: str, given: list[Any], words: dict[str, Any]) -> object:
         """What a call gives."""
@@ -148,6 +167,8 @@ class Outside:
             return self._feature(name)
         if name.startswith("torch.cuda."):
             return self._cuda(name)
+        if name.startswith("torch.") and name.endswith(".is_available") and self.device.kind is not None:
+            return False  # of another kind of accelerator than this machine's
         own = self._own.get(name)
         answer = own(ev, given, words) if own is not None else NotImplemented
         if answer is NotImplemented:
@@ -164,10 +185,13 @@ class Outside:
             "platform.system": lambda *_: "Linux",
             "importlib.util.find_spec": self._spec,
             "importlib.import_module": lambda ev, given, words: ev.names.imported(given[0], bound=given[0]),
+            "contextvars.ContextVar": lambda ev, given, words: _context(words.get("default")),
+            "torch.finfo": lambda ev, given, words: self._limits(given[0]),
             "torch.iinfo": lambda ev, given, words: self._limits(given[0]),
             "torch.get_default_dtype": lambda *_: External(f"torch.{self.dtype}") if self.dtype else NotImplemented,
             "torch.nn.Parameter": lambda ev, given, words: given[0] if given else NotImplemented,
             "torch.nn.parameter.Parameter": lambda ev, given, words: given[0] if given else NotImplemented,
+            "torch.distributed.is_initialized": lambda *_: True,  # by every engine, before it makes a layer
             "functools.partial": _partial,
             "packaging.version.parse": lambda ev, given, words: _version(given[0]),
             "packaging.version.Version": lambda ev, given, words: _version(given[0]),
@@ -210,9 +234,10 @@ class Outside:
     def _limits(self, dtype: object) -> object:
         if not isinstance(dtype, External):
             return NotImplemented
-        known = _INTEGERS.get(dtype.name.removeprefix("torch."))
+        name = dtype.name.removeprefix("torch.")
+        known = _INTEGERS.get(name) or ((-_LARGEST[name], _LARGEST[name]) if name in _LARGEST else None)
         if known is None:
-            return Unknown(f"torch.iinfo({dtype.name})")
+            return NotImplemented
         bits = _SIZES[dtype.name.removeprefix("torch.")] * 8
         return Instance(None, {"min": known[0], "max": known[1], "bits": bits}, open=True)
 
@@ -222,6 +247,11 @@ def _tensor(given: list[Any], words: dict[str, Any]) -> Instance:
     shape = given[0] if given and isinstance(given[0], (tuple, list)) else words.get("size", tuple(given))
     known = {"shape": tuple(shape)} if isinstance(shape, (tuple, list)) else {}
     return Instance(None, {**known, "dtype": words.get("dtype", Unknown("a dtype"))}, open=True, name="tensor")
+
+
+def _context(default: object) -> Instance:
+    """A context variable that nobody has set."""
+    return Instance(None, {"get": Builtin("get", lambda given, _: given[0] if given else default)}, open=True)
 
 
 def _partial(ev: Evaluator, given: list[Any], words: dict[str, Any]) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MOST_PATHS", "Outcome", "Paths", "TooLong", "every_path"]
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -53,10 +54,11 @@ class Paths:
 
 
 def every_path(work: Callable[[Paths], object], most: int = MOST_PATHS) -> tuple[tuple[Outcome, ...], bool]:
-    """The outcome of each path, and whether those are all of them."""
+    """The outcome of each path, and whether those are all of them. Paths that part early come first."""
     outcomes: list[Outcome] = []
-    planned: tuple[bool, ...] | None = ()
-    while planned is not None and len(outcomes) < most:
+    waiting: deque[tuple[bool, ...]] = deque([()])
+    while waiting and len(outcomes) < most:
+        planned = waiting.popleft()
         paths = Paths(planned=planned)
         value: object = None
         raised: Raised | None = None
@@ -75,12 +77,6 @@ def every_path(work: Callable[[Paths], object], most: int = MOST_PATHS) -> tuple
                 imported=tuple(paths.imported),
             )
         )
-        planned = _next(list(paths.assumed.values()))
-    return tuple(outcomes), planned is None
-
-
-def _next(taken: list[bool]) -> tuple[bool, ...] | None:
-    """The last yes that was assumed becomes a no; None when there is none left."""
-    while taken and not taken[-1]:
-        taken.pop()
-    return (*taken[:-1], False) if taken else None
+        taken = tuple(paths.assumed.values())
+        waiting.extend((*taken[:index], False) for index in range(len(planned), len(taken)))
+    return tuple(outcomes), not waiting

@@ -41,12 +41,31 @@ def set_layer(ev: Evaluator, shape: LinearShape, dtype: str) -> None:
     torch_dtype = External(f"torch.{dtype}")
     ev.outside.dtype = dtype
     model = Instance(None, {"dtype": torch_dtype}, open=True, name="model_config")
-    config = Instance(None, {"model_config": model}, open=True, name="vllm_config")
+
+    def config(*_: object) -> Instance:
+        given: dict[str, object] = {"model_config": model, "compilation_config": _compilation(ev)}
+        return Instance(None, given, open=True, name="vllm_config")
+
     ev.overrides |= {
         "get_tensor_model_parallel_world_size": _fixed("get_tensor_model_parallel_world_size", ranks),
         "get_attention_tp_size": _fixed("get_attention_tp_size", ranks),
-        "get_current_vllm_config": _fixed("get_current_vllm_config", config),
+        "get_current_vllm_config": Builtin("get_current_vllm_config", config),
+        "get_cached_compilation_config": Builtin("get_cached_compilation_config", lambda *_: _compilation(ev)),
     }
+
+
+def _compilation(ev: Evaluator) -> Instance:
+    """How vLLM compiles: with its own operators when it runs eagerly, without them under torch.compile."""
+    eager = ev.truth(Unknown("whether the engine runs eagerly (--enforce-eager)"))
+    given: dict[str, object] = {
+        "custom_ops": ["all" if eager else "none"],
+        "enabled_custom_ops": [],
+        "disabled_custom_ops": [],
+    }
+    mode = ev.text(f"CompilationMode.{'NONE' if eager else 'VLLM_COMPILE'}", "vllm.config.compilation")
+    if isinstance(mode, Instance):
+        given["mode"] = mode
+    return Instance(None, given, open=True, name="compilation_config")
 
 
 def _vllm_platform(ev: Evaluator, device: Device) -> object:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Answer", "Candidate", "Survey", "ask", "forced", "survey"]
+__all__ = ["Answer", "Candidate", "Survey", "ask", "combined", "deciding", "forced", "survey"]
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from mixprec_doctor.kernels.values import Bound, Class, Function, Instance, Rais
 
 _CHOOSER = re.compile(r"(?:choose|init)_\w*kernel")
 _QUESTIONS = ("get_min_capability", "is_supported", "can_implement")
-_OWN_FAULTS = ("TypeError", "AttributeError", "KeyError", "IndexError", "AssertionError", "NameError")
+_OWN_FAULTS = ("TypeError", "AttributeError", "KeyError", "IndexError", "NameError")  # may be the reading's own
 _MOST_REASONS = 3
 
 
@@ -52,7 +52,8 @@ class Survey:
     """The candidates in the chooser's order; empty where the engine has no choice for the layer."""
 
     candidates: dict[int, Candidate] = field(default_factory=dict)
-    chosen: str | None = None  # the chooser's function
+    chooser: str | None = None  # the function that chooses
+    fault: Raised | None = None  # what it ends in when every kernel is refused
 
 
 class _Done(Exception):
@@ -93,12 +94,12 @@ def _choose(
     function = callee.function if isinstance(callee, Bound) else callee
     assert isinstance(function, Function)  # noqa: S101  the hook looked
     inside.append(function.name)
-    found.chosen = function.name
+    found.chooser = function.name
     chosen: object = None
     try:
         chosen = ev.call(callee, given, words)
-    except Raised:
-        chosen = None
+    except Raised as fault:
+        found.fault = fault
     taken = chosen.of if isinstance(chosen, Instance) else chosen
     if isinstance(taken, Class):
         found.candidates.setdefault(id(taken), Candidate(taken))
@@ -157,6 +158,11 @@ def ask(ev: Evaluator, work: Callable[[], object]) -> Answer:
         outcomes, whole = ev.every_path(work)
     finally:
         ev.hook = hook
+    return combined(outcomes, whole=whole)
+
+
+def combined(outcomes: Sequence[Outcome], *, whole: bool) -> Answer:
+    """One answer of all paths; ``whole`` says that there are no others."""
     answers = [_answer_of(each) for each in outcomes]
     if whole and answers and all(each.accepted is True for each in answers):
         return Answer(True)
@@ -169,7 +175,7 @@ def ask(ev: Evaluator, work: Callable[[], object]) -> Answer:
     return Answer(None, tuple(dict.fromkeys(open_))[:_MOST_REASONS] or ("it takes too long to read",))
 
 
-def deciding(outcomes: tuple[Outcome, ...], answers: list[bool | None]) -> list[str]:
+def deciding(outcomes: Sequence[Outcome], answers: list[bool | None]) -> list[str]:
     """The assumptions that an answer hangs on: those of which both ways were taken, with different ends."""
     found = []
     for text in dict.fromkeys(text for each in outcomes for text, _ in each.assumed):
