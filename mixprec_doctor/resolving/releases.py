@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NoEngineInWheel", "Question", "read_release", "reading_code", "recall_release"]
+__all__ = ["NoEngineInWheel", "Question", "open_source", "read_release", "reading_code", "recall_release"]
 
 import gc
 import hashlib
@@ -94,7 +94,7 @@ class Question:
         return self._answers(release, kept)
 
     def _open(self, release: Release) -> AbstractContextManager[tuple[str, EngineSource]]:
-        return _open(release, symbols=bool(self.symbols), thorough=self.thorough, offline=self.offline)
+        return open_source(release, symbols=bool(self.symbols), thorough=self.thorough, offline=self.offline)
 
     def recall(self, release: Release) -> Answers | None:
         """The answers when all of them are kept; nothing is read."""
@@ -145,7 +145,9 @@ def reading_code() -> str:
 
 
 @contextmanager
-def _open(release: Release, *, symbols: bool, thorough: bool, offline: bool) -> Iterator[tuple[str, EngineSource]]:
+def open_source(
+    release: Release, *, symbols: bool = False, thorough: bool = False, offline: bool = False
+) -> Iterator[tuple[str, EngineSource]]:
     """The engine in a release's wheel. What lies on a disk is always searched thoroughly: it costs no traffic."""
     wheel = open_release(release, offline=offline)
     collecting = gc.isenabled()

@@ -5,10 +5,15 @@ from __future__ import annotations
 __all__ = ["plan"]
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mixprec_doctor.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mixprec_runtime.records.mix import Mix
+    from mixprec_runtime.records.plan import Plan
 
 
 @click.command()
@@ -17,6 +22,18 @@ from mixprec_doctor.errors import ExitCode
     "--tensor-parallel-size", "-tp", type=click.IntRange(1, 1024), default=None,
     help="Ranks that share the model; taken from the mix file's serve section when left out.",
 )  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "vllm", "sglang"]), help="Overrides the mix file's.")
+@click.option(
+    "--against",
+    metavar="REQUIREMENT",
+    help="Foresee the kernels of a release, e.g. 'vllm==0.32.0', that need not be installed.",
+)
+@click.option(
+    "--machine",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Foresee kernels for a described machine in place of this one.",
+)
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
@@ -25,21 +42,28 @@ def plan(
     ctx: click.Context,
     mix: Path,
     tensor_parallel_size: int | None,
+    engine: str | None,
+    against: str | None,
+    machine: Path | None,
     every_layer: bool,
     form: str,
     output: Path | None,
 ) -> None:
     """Show which layer of the model comes from which checkpoint, in which format, with how many bytes.
 
-    Only headers are read. Every fault of the mixture is listed at once. Exit code 0: it can be served; 1: it
-    cannot, for the reasons shown; 2: the mix file itself is at fault.
+    Only headers are read. Every fault of the mixture is listed at once. Where an engine is installed, each layer's
+    kernel is named too: the proved one where a launch proved it here, else what reading the engine says. Exit code 0:
+    it can be served; 1: it cannot, for the reasons shown; 2: the mix file itself is at fault.
     """
     from mixprec_doctor.cli.options import write
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
     wish = read_mix(mix)
-    made = make_plan(wish, tensor_parallel_size=tensor_parallel_size or wish.ranks)
+    ranks = tensor_parallel_size or wish.ranks
+    made = make_plan(wish, tensor_parallel_size=ranks)
+    if made.valid:
+        made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
     if form == "json":
         import json
 
@@ -51,3 +75,22 @@ def plan(
         text = render(plan_text(made, every_layer=every_layer), to_file=output is not None)
     write(text, output)
     ctx.exit(ExitCode.CLEAN if made.valid else ExitCode.FINDINGS)
+
+
+def _with_kernels(made: Plan, wish: Mix, *, ranks: int, engine: str, against: str | None, machine: Path | None) -> Plan:
+    from mixprec_doctor.cli.options import no_collection
+    from mixprec_doctor.machine import read_machine
+    from mixprec_doctor.machine.description import read_description
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.planning.foreseen import foresee, foresee_release
+    from mixprec_runtime.planning.kernels import with_choices
+    from mixprec_runtime.planning.workload import workload_of
+
+    described = read_description(machine) if machine is not None else None
+    workload = workload_of(made, wish, ranks=ranks)
+    with no_collection():
+        if against is not None:
+            choices = foresee_release(workload, against, machine=described or read_machine())
+        else:
+            choices = foresee(workload, wish.file, engine=engine, root=cache_folder(), machine=described)
+    return with_choices(made, choices)

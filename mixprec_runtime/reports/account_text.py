@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["account_text", "replaced_lines"]
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from math import prod
@@ -34,15 +35,17 @@ def account_text(plan: Plan, accounts: tuple[LoadAccount, ...]) -> RenderableTyp
 
 def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
     """Which layers are not served by the engine's own first choice, why, and what that costs."""
-    told: dict[tuple[str, ...], list[KernelChoice]] = {}
+    told: dict[tuple[str, ...], tuple[list[KernelChoice], list[str]]] = {}
     for choice in choices:
         winner = choice.winner
         refuted = [each for each in choice.verdicts if each.proof is not None and not each.proof.worked]
         if refuted and winner is not None:
-            faults = (f"{each.candidate}: {each.proof.fault}" for each in refuted if each.proof is not None)
-            told.setdefault((choice.format.name, winner.candidate, *faults), []).append(choice)
+            faults = [f"{each.candidate}: {each.proof.fault}" for each in refuted if each.proof is not None]
+            alike_but_for_numbers = (re.sub(r"\d+(\.\d+)?%", "%", fault) for fault in faults)
+            group = (choice.format.name, winner.candidate, *alike_but_for_numbers)
+            told.setdefault(group, ([], faults))[0].append(choice)
     lines = []
-    for (form, kernel, *faults), alike in told.items():
+    for (form, kernel, *_), (alike, faults) in told.items():
         modules = [module for choice in alike for module in choice.modules]
         more = f" and {len(modules) - 1} more" if len(modules) > 1 else ""
         lines.append(f"! {form}: {kernel} serves {modules[0]}{more}{_cost(alike)}")

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_runtime.planning.kernels import unserved
 from mixprec_runtime.planning.units import FUSED
 from mixprec_runtime.records.plan import LayerPlan, Plan
+from mixprec_runtime.reports.account_text import replaced_lines
 from mixprec_runtime.reports.sizes import human_bytes, ratio
 
 MARKS = {Severity.ERROR: ("✗", "red"), Severity.WARNING: ("!", "yellow"), Severity.INFO: ("·", "blue")}
@@ -25,6 +27,8 @@ def plan_text(plan: Plan, *, every_layer: bool = False) -> RenderableType:
     parts: list[RenderableType] = []
     if plan.layers:
         parts += [_layers(plan, every_layer=every_layer), Text(), _totals(plan)]
+    if plan.kernels:
+        parts += [Text(), *_kernels(plan)]
     if plan.findings:
         parts += [Text(), findings_text(plan.findings)]
     errors = sum(finding.severity is Severity.ERROR for finding in plan.findings)
@@ -34,6 +38,22 @@ def plan_text(plan: Plan, *, every_layer: bool = False) -> RenderableType:
     else:
         parts.append(Text("✓ every tensor of the model has exactly one source", style="green"))
     return Group(*parts)
+
+
+def _kernels(plan: Plan) -> list[Text]:
+    """Where the kernels' names come from, and what takes the place of what."""
+    proved = sum(choice.winner is not None and choice.winner.proof is not None for choice in plan.kernels)
+    whole = len(plan.kernels)
+    engine = plan.kernels[0].engine
+    told = [Text(f"kernels of {engine}: {proved} of {whole} kinds of layer proved here", style="dim")]
+    if proved < whole:
+        told[0].append("; the others are what reading says (mixprec launch, or mixprec doctor --verify --mix, proves)")
+    told += [Text(line, style="yellow") for line in replaced_lines(plan.kernels)]
+    for choice in unserved(plan.kernels):
+        told.append(
+            Text(f"✗ nothing here serves {choice.format.name} {choice.shape}: {choice.modules[0]}", style="red")
+        )
+    return told
 
 
 def findings_text(findings: Iterable[Finding]) -> RenderableType:
@@ -56,13 +76,16 @@ def findings_text(findings: Iterable[Finding]) -> RenderableType:
 
 def _layers(plan: Plan, *, every_layer: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("layer", "source", "format", "bytes", "of BF16"):
+    named = any(layer.kernel for layer in plan.layers)
+    for name in ("layer", "source", "format", "bytes", "of BF16", *(("kernel",) if named else ())):
         table.add_column(name, justify="right" if name in ("bytes", "of BF16") else "left", overflow="fold")
     for label, layers in _rows(plan.layers, every_layer=every_layer):
         size = sum(layer.nbytes for layer in layers)
         plain = sum(_plain_bytes(layer) for layer in layers)
         first = layers[0]
-        table.add_row(label, first.source, first.format.name, human_bytes(size), ratio(size, plain))
+        kernels = ", ".join(dict.fromkeys(layer.kernel for layer in layers if layer.kernel))
+        cells = [label, first.source, first.format.name, human_bytes(size), ratio(size, plain)]
+        table.add_row(*cells, *((kernels,) if named else ()))
     return table
 
 
