@@ -28,7 +28,7 @@ import torch
 from mixprec_doctor.kernels.portable import KNOWN_VARIANTS
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.kernels.errors import UnpreparableWeight
-from mixprec_runtime.kernels.words import AWQ_ORDER, unpack_columns, unpack_rows
+from mixprec_runtime.kernels.words import AWQ_ORDER, AWQ_ORDER_OF_BYTES, unpack_columns, unpack_rows
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -108,7 +108,7 @@ def _gptq(format: Format, tensors: Tensors, _widths: Sequence[int]) -> GroupedWe
 
 
 def _awq(format: Format, tensors: Tensors, _widths: Sequence[int]) -> GroupedWeight:
-    order = AWQ_ORDER if format.bits == 4 else None
+    order = AWQ_ORDER if format.bits == 4 else AWQ_ORDER_OF_BYTES
     return GroupedWeight(
         codes=unpack_columns(tensors["qweight"], order, bits=format.bits).t().contiguous(),
         scales=tensors["scales"].t().contiguous(),

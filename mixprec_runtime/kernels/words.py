@@ -7,12 +7,14 @@ compressed-tensors ``compressors/quantized_compressors/pack_quantized.py`` (``un
 
 from __future__ import annotations
 
-__all__ = ["AWQ_ORDER", "unpack_columns", "unpack_rows"]
+__all__ = ["AWQ_ORDER", "AWQ_ORDER_OF_BYTES", "unpack_columns", "unpack_rows"]
 
 import torch
 
 AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 """Position in an AWQ word of each of eight neighbouring columns (AutoAWQ ``utils/packing_utils.py``)."""
+AWQ_ORDER_OF_BYTES = (0, 2, 1, 3)
+"""The same for four columns of 8 bits (vLLM ``quantization/utils/quant_utils.py``, ``awq_pack``)."""
 
 
 def unpack_rows(words: torch.Tensor, bits: int = 4) -> torch.Tensor:

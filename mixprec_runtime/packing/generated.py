@@ -16,7 +16,7 @@ import torch
 from mixprec_doctor.records.format import Activation, Format, FormatKind
 from mixprec_runtime.packing.errors import UnpackableShape
 from mixprec_runtime.packing.grids import portable
-from mixprec_runtime.packing.nibbles import AWQ_ORDER, SEQUENTIAL, pack_columns, pack_rows
+from mixprec_runtime.packing.nibbles import AWQ_ORDER, AWQ_ORDER_OF_BYTES, pack_columns, pack_rows
 
 SPREAD = 0.02  # standard deviation of weights in a transformer
 INPUT_RANGE = 6.0  # static activation scales reach so many standard deviations of normal inputs
@@ -90,7 +90,7 @@ def _gptq(format: Format, weight: torch.Tensor, order: torch.Tensor) -> Tensors:
 
 def _awq(format: Format, weight: torch.Tensor, order: torch.Tensor) -> Tensors:
     coded = _coded(format, weight, order)
-    places = AWQ_ORDER if format.bits == 4 else SEQUENTIAL
+    places = AWQ_ORDER if format.bits == 4 else AWQ_ORDER_OF_BYTES
     return {
         "qweight": pack_columns(coded.codes.t(), places, bits=format.bits),
         "qzeros": pack_columns(coded.zeros.t(), places, bits=format.bits),

@@ -10,7 +10,16 @@ Sources of the two orders:
 
 from __future__ import annotations
 
-__all__ = ["AWQ_ORDER", "CODES_PER_WORD", "SEQUENTIAL", "pack_columns", "pack_rows", "unpack_columns", "unpack_rows"]
+__all__ = [
+    "AWQ_ORDER",
+    "AWQ_ORDER_OF_BYTES",
+    "CODES_PER_WORD",
+    "SEQUENTIAL",
+    "pack_columns",
+    "pack_rows",
+    "unpack_columns",
+    "unpack_rows",
+]
 
 import torch
 
@@ -19,18 +28,20 @@ from mixprec_runtime.packing.errors import UnpackableShape
 CODES_PER_WORD = 8
 SEQUENTIAL = (0, 1, 2, 3, 4, 5, 6, 7)
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+AWQ_ORDER_OF_BYTES = (0, 2, 1, 3)
+"""vLLM, ``model_executor/layers/quantization/utils/quant_utils.py``, ``awq_pack`` with 8 bits."""
 
 
 def pack_columns(codes: torch.Tensor, order: tuple[int, ...] = SEQUENTIAL, *, bits: int = 4) -> torch.Tensor:
     """Pack each eight neighbours of a row: ``[rows, columns]`` of 0..15 to int32 ``[rows, columns / 8]``.
 
     ``order[i]`` is the neighbour that bits ``4*i`` to ``4*i+3`` of the word hold; with ``bits`` 8 four neighbours are
-    packed, in order. Raises UnpackableShape where the columns are not a multiple of that.
+    packed, and the order of eight is left aside. Raises UnpackableShape where the columns are not a multiple of that.
     """
     per_word = 32 // bits
     if codes.dim() != 2 or codes.shape[1] % per_word:
         raise UnpackableShape("codes", codes.shape, f"a matrix with a multiple of {per_word} columns")
-    places = list(order) if bits == 4 else list(range(per_word))
+    places = list(order) if len(order) == per_word else list(range(per_word))
     words = codes.to(torch.int64).reshape(codes.shape[0], -1, per_word)[:, :, places]
     packed = (words << torch.arange(0, 32, bits, dtype=torch.int64)).sum(dim=-1)
     return torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32).contiguous()

@@ -31,6 +31,7 @@ from mixprec_runtime.reference.errors import IncompleteLayer, UnknownLayout
 Tensors = Mapping[str, torch.Tensor]
 
 _AWQ_REVERSE_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # AutoAWQ's AWQ_REVERSE_ORDER
+_AWQ_REVERSE_ORDER_OF_BYTES = (0, 2, 1, 3)  # vLLM's, in awq_pack of quant_utils.py; AutoAWQ has 4 bits only
 _E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
@@ -69,9 +70,9 @@ def decode_awq(tensors: Tensors, *, bits: int = 4) -> torch.Tensor:
     """AutoAWQ GEMM: ``scales[g] * (code - zero[g])`` with ``g = input // group size``.
 
     ``qweight`` int32 ``[in, out * bits / 32]``, ``qzeros`` int32 ``[groups, out * bits / 32]``, ``scales``
-    ``[groups, out]``. Eight 4-bit codes of a word are interleaved.
+    ``[groups, out]``. The codes of a word are interleaved.
     """
-    order = _AWQ_REVERSE_ORDER if bits == 4 else tuple(range(32 // bits))
+    order = _AWQ_REVERSE_ORDER if bits == 4 else _AWQ_REVERSE_ORDER_OF_BYTES
     codes, zeros = (_codes(tensors[name], bits, order).to(torch.float32) for name in ("qweight", "qzeros"))
     scales = tensors["scales"].to(torch.float32)
     group_size = codes.shape[0] // scales.shape[0]

@@ -51,7 +51,7 @@ words = st.builds(
     act_order=st.booleans(),
 ).filter(lambda form: form.group is not None or not form.act_order)
 awq = st.builds(
-    Format, kind=st.just(FormatKind.AWQ), bits=st.just(4), group=st.sampled_from([32, 64, 96, 128]),
+    Format, kind=st.just(FormatKind.AWQ), bits=st.sampled_from([4, 8]), group=st.sampled_from([32, 64, 96, 128]),
     symmetric=st.just(False),
 )  # fmt: skip
 whole = st.builds(

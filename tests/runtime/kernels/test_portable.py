@@ -12,6 +12,7 @@ from hypothesis import strategies as st  # noqa: E402
 from mixprec_doctor.kernels.portable import PORTABLE, UnknownPortableKernel, refusals  # noqa: E402
 from mixprec_doctor.records.format import Format, FormatKind  # noqa: E402
 from mixprec_runtime.kernels.portable import apply, prepare, state_bytes  # noqa: E402
+from mixprec_runtime.kernels.weights import grouped_weight  # noqa: E402
 from tests.runtime.kernels.drawn import Layer, bound, layers, make_layer  # noqa: E402
 
 OPERATORS = {name for demands in (k.demands.get("cpu") for k in PORTABLE) if demands for name in demands.operators}
@@ -61,13 +62,12 @@ def test_a_kernel_that_accepts_a_layer_gives_its_product(
 @settings(max_examples=25, deadline=None)
 @given(layers())
 def test_weights_stay_compressed(layer: Layer) -> None:
-    loaded = sum(tensor.nbytes for tensor in layer.fused.values())
-    expanded = layer.weight.numel() * 2
+    """Codes in their bits; for each output and group 4 bytes of scale, and one of zero point; the order of inputs."""
+    out, held = sum(layer.widths), grouped_weight("test", layer.format, layer.fused, layer.widths)
+    groups = out * max(held.scales.shape[1], layer.inputs // 32, 1)
     for name in accepted(layer, torch.bfloat16):
         state = prepare(name, layer.format, layer.fused, layer.widths, torch.bfloat16)
-        # A scale for each output and group of 32 inputs, a shift beside it, and the order of the inputs, are the most.
-        codes = layer.weight.numel() * layer.format.bits // 8
-        assert state_bytes(state) <= max(loaded, codes + expanded // 8 + 12 * sum(layer.widths)) + 8 * layer.inputs
+        assert state_bytes(state) <= layer.weight.numel() * layer.format.bits // 8 + 5 * groups + 4 * layer.inputs
 
 
 @pytest.mark.parametrize("form, kernel", [
