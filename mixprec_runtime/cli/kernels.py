@@ -37,7 +37,8 @@ def with_kernels(
     workload = workload_of(plan, wish)
     kept = setup_place(wish.file, engine=engine, ranks=workload.ranks, root=cache_folder())
     verified = revalidate(workload, engine=engine, named=setup, kept=kept)
-    click.echo(revalidated_text(verified), err=True, nl=False)
+    if prove or verified.setup is not None:
+        click.echo(revalidated_text(verified), err=True, nl=False)
     if verified.missing and prove:
         with probe_progress() as progress:
             verified = verify(workload, verified, engine=engine, kept=kept, progress=progress)

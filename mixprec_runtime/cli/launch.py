@@ -49,7 +49,7 @@ def launch(
     from mixprec_runtime.cache import cache_folder
     from mixprec_runtime.launching.engines import choose_engine
     from mixprec_runtime.launching.errors import EngineFailed
-    from mixprec_runtime.launching.launch import prepare, serve
+    from mixprec_runtime.launching.launch import check_port, prepare, serve
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
@@ -67,6 +67,8 @@ def launch(
     if not no_verify:
         from mixprec_runtime.cli.kernels import with_kernels
 
+        if not dry_run:  # proving takes a while, and this would end it afterwards
+            check_port(prepare(wish, plan, root=cache_folder(), arguments=engine_args))
         plan = with_kernels(
             plan, wish, engine=chosen, setup=setup, prove=not dry_run, allow_placeholders=allow_placeholders
         )

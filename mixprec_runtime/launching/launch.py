@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Launch", "Observer", "prepare", "serve"]
+__all__ = ["Launch", "Observer", "check_port", "prepare", "serve"]
 
 import os
 import re
@@ -76,6 +76,13 @@ def prepare(mix: Mix, plan: Plan, *, root: Path, arguments: Sequence[str]) -> La
     return Launch(plan=plan, mix=mix, root=root, run_folder=run_folder, command=command)
 
 
+def check_port(launch: Launch) -> None:
+    """Raises PortInUse when the server could not listen where it is to."""
+    command = launch.command
+    if fault := port_fault(command.host, command.port):
+        raise PortInUse(command.host, command.port, fault)
+
+
 def serve(
     launch: Launch,
     observer: Observer,
@@ -89,8 +96,7 @@ def serve(
     started, and EngineFailed when the engine ends before its server answers. No process is left behind.
     """
     command = launch.command
-    if fault := port_fault(command.host, command.port):
-        raise PortInUse(command.host, command.port, fault)
+    check_port(launch)
     observer.phase("writing the run folder")
     write_run_folder(launch.plan, root=launch.run_folder.parent)
     state = _state_folder(launch)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.setup import Drift, Setup
 from mixprec_doctor.records.workload import Workload, WorkloadLayer
@@ -106,7 +107,8 @@ def verify(
 
     began = time.perf_counter()
     environment = read_environment(Target())
-    installed = next(each for each in find_engines(environment) if each.engine == engine)
+    bare = InstalledEngine(engine=engine, version=None, distribution=None, root=None)  # one that PYTHONPATH brings
+    installed = next((each for each in find_engines(environment) if each.engine == engine), bare)
     proved = prove(
         replace(workload, layers=verified.missing),
         python=sys.executable,
@@ -119,7 +121,7 @@ def verify(
         (*verified.choices, *proved),
         environment=environment,
         engine=installed,
-        resolutions=open_engine(environment, engine).roles(),
+        resolutions=open_engine(environment, engine).roles() if installed.root is not None else (),
         seconds=time.perf_counter() - began,
     )
     write_setup(setup, kept)

@@ -103,7 +103,7 @@ class Plan:
                 "sources": {name: str(source.path) for name, source in self.sources.items()},
                 "layers": [layer.to_json() for layer in self.layers],
                 "totals": self.totals.to_json(),
-                "kernels": [choice.to_json() for choice in self.kernels],
                 "findings": [finding.to_json() for finding in self.findings],
+                "kernels": [choice.to_json() for choice in self.kernels],
             },
         )

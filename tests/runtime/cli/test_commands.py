@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_the_document_obeys_the_contract(mixture: Workshop, mixprec: Command) ->
     said = mixprec("plan", mix, "--format", "json", "-tp", "2")
     assert (said.code, said.err) == (0, "")
     document = json.loads(said.out)
-    assert list(document) == ["schema", "mixprec", "mix", "sources", "layers", "totals", "findings"]
+    assert list(document) == ["schema", "mixprec", "mix", "sources", "layers", "totals", "findings", "kernels"]
     assert (document["schema"], document["mixprec"]) == ("mixprec.plan/1", __version__)
     for layer in document["layers"]:
         assert list(layer)[:7] == ["layer", "source", "format", "kernel", "tensors", "bytes", "bytes_per_rank"]
@@ -274,7 +275,7 @@ def test_an_engine_that_fails_gives_its_own_code(
         "mixprec_runtime.adapters.vllm.command._door",
         lambda folder: ["sys_exit_with_9_" + "x"],
     )
-    said = mixprec("launch", mixture.mix(MIX), "--", "--port", "0" * 0 + str(free()))
+    said = mixprec("launch", mixture.mix(MIX), "--no-verify", "--", "--port", str(free()))
     assert (
         said.code == 1 and "before its server answered" in said.err and "No module named sys_exit_with_9_x" in said.err
     )
@@ -308,3 +309,31 @@ def test_planning_needs_no_torch(mixture: Workshop) -> None:
         [sys.executable, "-c", code, str(mixture.mix(MIX))], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_launch_whose_engine_cannot_be_tried_ends_with_the_reason(
+    mixture: Workshop, mixprec: Command, engine: None
+) -> None:
+    if find_spec("vllm") is not None:
+        pytest.skip("vllm is installed here")
+    said = mixprec("launch", mixture.mix(MIX), "--", "--port", str(free()))
+    assert said.code == 1
+    assert "no kernel of vllm could be tried" in said.err and "No module named 'vllm'" in said.err
+    assert "Traceback" not in said.err
+    assert left_behind(mixture) == []
+
+
+def test_a_setup_and_no_verification_are_two_wishes(mixture: Workshop, mixprec: Command, engine: None) -> None:
+    said = mixprec("launch", mixture.mix(MIX), "--setup", mixture.root / "s.json", "--no-verify")
+    assert said.code == 2 and "give one" in said.err
+
+
+def test_a_setup_that_is_not_there_is_said(mixture: Workshop, mixprec: Command, engine: None) -> None:
+    said = mixprec("launch", mixture.mix(MIX), "--setup", mixture.root / "s.json")
+    assert said.code == 2 and "s.json: cannot be read: No such file or directory" in said.err
+
+
+def test_doctor_writes_a_setup_only_of_what_it_proves(mixture: Workshop, mixprec: Command) -> None:
+    assert "needs --verify and --mix" in mixprec("doctor", "--setup", mixture.root / "s.json").err
+    said = mixprec("doctor", "--mix", mixture.mix(MIX), "--code", "import vllm")
+    assert said.code == 2 and "ask one" in said.err
