@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["Named", "first", "load", "named", "portable_refusals"]
+__all__ = ["Named", "Shaped", "first", "load", "named", "portable_refusals"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from mixprec_doctor.kernels.portable import PORTABLE, refusals
+from mixprec_doctor.records.format import Format
+from mixprec_doctor.records.workload import LinearShape
 from mixprec_runtime.adapters.layers import TrialLayer
 
 FUSED: Mapping[tuple[str, ...], str] = {
@@ -27,6 +30,18 @@ class Named:
 
     prefix: str
     packed: Mapping[str, list[str]]
+
+
+class Shaped(Protocol):
+    """A layer of which only this is asked."""
+
+    @property
+    def format(self) -> Format:
+        """How its weight lies."""
+
+    @property
+    def shape(self) -> LinearShape:
+        """As one rank holds it."""
 
 
 def named(unit: Sequence[str]) -> Named:
@@ -57,7 +72,7 @@ def load(made: torch.nn.Module, layer: TrialLayer) -> None:
 
 
 def portable_refusals(
-    layer: TrialLayer, *, dtype: str, device: str, capability: int | None
+    layer: Shaped, *, dtype: str, device: str, capability: int | None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The portable kernels for the layer's format best first, each with why it cannot serve the layer here."""
     wanted = {name for kernel in PORTABLE for each in kernel.demands.values() for name in each.operators}

@@ -79,7 +79,8 @@ def prove(
                 break
             if not hearing.ready:
                 raise CannotProve(engine, *_words(answer))
-            hearing.died(_death(answer, limits))
+            if time.monotonic() < until:  # else it was ended for that, and nothing speaks against its candidate
+                hearing.died(_death(answer, limits))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return tuple(

@@ -199,6 +199,33 @@ def test_the_engine_is_given_the_portable_method_that_was_proved(surroundings: N
     assert {name for name, _ in made.named_parameters()} == {"qweight", "qzeros", "scales"}
 
 
+@pytest.mark.parametrize("handed", [True, False], ids=["handed over", "tried as it is made"])
+def test_the_portable_method_loads_and_computes_a_real_layer(
+    surroundings: None, demo: DemoCheckpoints, handed: bool
+) -> None:
+    from safetensors import safe_open
+
+    from mixprec_runtime.reference.dequantize import decode_gptq
+
+    config = handed_config(demo, {"tier": "portable", "kernel": "portable int4"})
+    if not handed:
+        if hasattr(torch.ops._C, "cpu_gemm_wna16") or torch.cuda.is_available():
+            pytest.skip("the engine has a kernel of its own here")
+        del config["kernels"]
+    made = made_by_the_engine(config)
+    with safe_open(demo.gptq / "model.safetensors", framework="pt") as stream:
+        names = ("qweight", "qzeros", "scales", "g_idx")
+        tensors = {name: stream.get_tensor(f"model.layers.0.mlp.down_proj.{name}") for name in names}
+    for name, parameter in made.named_parameters():
+        parameter.weight_loader(parameter, tensors[name])
+    made.quant_method.process_weights_after_loading(made)
+    x = torch.randn(3, 1536, generator=torch.Generator().manual_seed(1), dtype=torch.float32).to(torch.bfloat16)
+    right = x.to(torch.float32) @ decode_gptq(tensors).t()
+    found, _ = made(x)
+    assert float((found.to(torch.float32) - right).norm() / right.norm()) < 0.01
+    assert made.quant_method.mixprec_kernel == "portable int4"
+
+
 def test_a_layer_of_another_shape_than_was_proved_is_tried_as_it_is_made(
     surroundings: None, demo: DemoCheckpoints
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Handed", "read_handed"]
+__all__ = ["Handed", "Layouts", "read_handed"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.format import Format
 from mixprec_doctor.records.kernel import Tier
+from mixprec_runtime.adapters.portable_method import Stored
 from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import ModuleWeights, read_module
 from mixprec_runtime.records.checkpoint import Checkpoint
@@ -43,28 +44,40 @@ class Handed:
     outputs: tuple[int, ...]
     reasons: tuple[str, ...]
     format: Format | None = None
-    stored: Mapping[str, tuple[str, tuple[int, ...]]] | None = None  # safetensors type and whole shape, by suffix
+    stored: Stored | None = None
 
 
-def read_handed(config: Mapping[str, Any]) -> dict[str, Handed]:
+class Layouts:
+    """How modules lie in the checkpoints of a mixture; headers are read once, and only of those that are asked for."""
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        self._folders = folders
+        self._opened: dict[str, Checkpoint] = {}
+
+    def of(self, source: str, module: str) -> tuple[Format, Stored]:
+        """A module's format and tensors. Raises ChangedModule, and CheckpointError for a folder that is gone."""
+        if source not in self._opened:
+            self._opened[source] = open_checkpoint(Path(self._folders[source]))
+        checkpoint = self._opened[source]
+        tensors = checkpoint.of_module(module)
+        read = read_module(tensors, checkpoint.quantization)
+        if not isinstance(read, ModuleWeights):
+            raise ChangedModule(module, self._folders[source], getattr(read, "reason", str(read)))
+        return read.format, {suffix: (header.dtype, header.shape) for suffix, header in tensors.items()}
+
+
+def read_handed(config: Mapping[str, Any], layouts: Layouts) -> dict[str, Handed]:
     """The choices of a run folder's quantization config, by checkpoint name of the module.
 
-    The headers of a checkpoint are read only where mixprec itself serves layers of it. Raises ChangedModule, and
-    CheckpointError for a folder that is not there any more.
+    Raises what ``Layouts.of`` raises for modules that mixprec itself serves.
     """
-    opened: dict[str, Checkpoint] = {}
     handed = {}
     for module, raw in config.get("kernels", {}).items():
         source = config["modules"].get(module)
         if source is None:
             continue
         native = raw["tier"] == Tier.NATIVE.value
-        form, stored = None, None
-        if not native:
-            folder = config["sources"][source]["path"]
-            if folder not in opened:
-                opened[folder] = open_checkpoint(Path(folder))
-            form, stored = _stored(opened[folder], module)
+        form, stored = (None, None) if native else layouts.of(source, module)
         handed[module] = Handed(
             native=native,
             kernel="placeholder" if raw["tier"] == Tier.PLACEHOLDER.value else raw["kernel"],
@@ -76,11 +89,3 @@ def read_handed(config: Mapping[str, Any]) -> dict[str, Handed]:
             stored=stored,
         )
     return handed
-
-
-def _stored(checkpoint: Checkpoint, module: str) -> tuple[Format, dict[str, tuple[str, tuple[int, ...]]]]:
-    tensors = checkpoint.of_module(module)
-    read = read_module(tensors, checkpoint.quantization)
-    if not isinstance(read, ModuleWeights):
-        raise ChangedModule(module, str(checkpoint.path), getattr(read, "reason", str(read)))
-    return read.format, {suffix: (header.dtype, header.shape) for suffix, header in tensors.items()}

@@ -118,9 +118,13 @@ class MixprecModelLoader(DefaultModelLoader):
 
 
 def _refused(config: object) -> tuple[RefusedKernel, ...]:
+    """Kernels of the engine that did not work: tried as layers were made, or before the start."""
     if not isinstance(config, MixprecConfig):
         return ()
     faults = {(v.method, v.fault) for v in config.proofs.values() if v.fault is not None}
+    for handed in config.handed.values():
+        told = (reason.partition(": ") for reason in handed.reasons)
+        faults |= {(kernel, fault) for kernel, _, fault in told if kernel in handed.without}
     return tuple(RefusedKernel(method=method, fault=fault) for method, fault in sorted(faults))
 
 

@@ -1,89 +1,31 @@
-"""A linear method of our own for layers that no kernel of the engine serves: its parameters are a checkpoint's tensors.
+"""vLLM linear methods of our own: for layers that no kernel of the engine serves, or none at all.
 
-Parameters are of the engine's own classes and get the engine's own loaders, so that fused layers and tensor parallelism
-stay the engine's. No quantization method of the engine is asked: some refuse a format when they are made.
+Their parameters are a checkpoint's tensors, held in the engine's own parameter classes with the engine's own loaders.
+No quantization method of the engine is asked: some refuse a format when they are made.
 """
 
 from __future__ import annotations
 
-__all__ = ["PlaceholderLinearMethod", "PortableLinearMethod", "Stored"]
+__all__ = ["PlaceholderLinearMethod", "PortableLinearMethod", "refusals_here"]
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import torch
-from torch.nn import Parameter
+from vllm.model_executor import parameter
 from vllm.model_executor.layers import linear
 from vllm.model_executor.layers.linear import LinearMethodBase
-from vllm.model_executor.parameter import (
-    BasevLLMParameter,
-    BlockQuantScaleParameter,
-    ChannelQuantScaleParameter,
-    GroupQuantScaleParameter,
-    ModelWeightParameter,
-    PackedColumnParameter,
-    PackedvLLMParameter,
-    PerTensorScaleParameter,
-    RowvLLMParameter,
-)
+from vllm.platforms import current_platform
 
-from mixprec_doctor.records.format import Format, FormatKind
-from mixprec_runtime.adapters.layers import DTYPES
+from mixprec_doctor.records.format import Format
+from mixprec_runtime.adapters.making import Shaped, portable_refusals
+from mixprec_runtime.adapters.portable_method import ParameterKinds, PortableMethod, Stored
 from mixprec_runtime.kernels.placeholder import Placeholder
-from mixprec_runtime.kernels.portable import apply, prepare
-from mixprec_runtime.planning.ranks import AXES, WHOLE
-
-Stored = Mapping[str, tuple[str, tuple[int, ...]]]  # a module's tensors by suffix: safetensors type and whole shape
-SCALARS = frozenset({"input_scale", "activation_scale", "weight_scale_2", "weight_global_scale", "input_global_scale"})
-WORDS = frozenset({"qweight", "qzeros", "weight_packed", "weight_zero_point"})
 
 
-class PortableLinearMethod(LinearMethodBase):
+class PortableLinearMethod(PortableMethod, LinearMethodBase):
     """Weights as a checkpoint holds them, applied by one of mixprec's portable kernels."""
 
-    def __init__(self, kernel: str, form: Format, stored: Stored) -> None:
-        self.mixprec_kernel = kernel
-        self.format = form
-        self.stored = stored
-
-    def create_weights(
-        self,
-        layer: torch.nn.Module,
-        input_size_per_partition: int,
-        output_partition_sizes: list[int],
-        input_size: int,
-        output_size: int,
-        params_dtype: torch.dtype,
-        **extra: Any,  # noqa: ANN401
-    ) -> None:
-        """A parameter for each of the checkpoint's tensors, of this rank's size."""
-        layer.logical_widths = output_partition_sizes
-        layer.orig_dtype = params_dtype
-        layer.weight_block_size = list(self.format.block) if self.format.block else None
-        maker = _Maker(self.format, input_size_per_partition, output_partition_sizes, input_size)
-        for suffix, (dtype, shape) in self.stored.items():
-            if suffix == "bias" or (suffix == "g_idx" and not self.format.act_order):
-                continue  # the engine makes the one; the other says nothing
-            parameter = maker.make(suffix, DTYPES[dtype], shape, _fitting(extra["weight_loader"]))
-            layer.register_parameter(suffix, parameter)
-        layer.mixprec_names = tuple(name for name, _ in layer.named_parameters(recurse=False) if name != "bias")
-
-    def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
-        """Bring the weights into the kernel's order; what was loaded is let go."""
-        tensors = {name: getattr(layer, name).data for name in layer.mixprec_names if name != "weight_shape"}
-        state = prepare(self.mixprec_kernel, self.format, tensors, list(layer.logical_widths), layer.orig_dtype)
-        for name in layer.mixprec_names:
-            delattr(layer, name)
-        del tensors
-        for name, value in state.items():
-            kept = Parameter(value, requires_grad=False) if isinstance(value, torch.Tensor) else value
-            setattr(layer, f"mixprec_{name}", kept)
-        layer.mixprec_names = tuple(state)
-
-    def apply(self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """``x @ weight.T + bias``."""
-        state = {name: getattr(layer, f"mixprec_{name}") for name in layer.mixprec_names}
-        return apply(self.mixprec_kernel, x, state, bias)
+    kinds = ParameterKinds.of(parameter)
 
 
 class PlaceholderLinearMethod(PortableLinearMethod):
@@ -105,83 +47,12 @@ class PlaceholderLinearMethod(PortableLinearMethod):
 linear.WEIGHT_LOADER_V2_SUPPORTED.extend([PortableLinearMethod.__name__, PlaceholderLinearMethod.__name__])
 
 
-def _fitting(loader: Callable[..., None]) -> Callable[..., None]:
-    """The engine's loader, given tensors with the parameter's number of axes: scales lie as [out] and as [out, 1]."""
-
-    def load(parameter: Parameter, loaded: torch.Tensor, *shard: object, **named: object) -> None:
-        if loaded.ndim == 1 and parameter.ndim == 2:
-            loaded = loaded.unsqueeze(1)
-        if loaded.ndim != parameter.ndim and loaded.numel() == 1:
-            loaded = loaded.reshape([1] * parameter.ndim)
-        loader(parameter, loaded, *shard, **named)
-
-    return load
-
-
-class _Maker:
-    """Parameters of one layer as this rank holds it."""
-
-    def __init__(self, form: Format, inputs: int, outputs: Sequence[int], full_inputs: int) -> None:
-        self.form, self.inputs, self.outputs, self.full_inputs = form, inputs, outputs, full_inputs
-        self.axes = AXES.get(form.kind, WHOLE)
-        self.factor = 32 // form.bits
-
-    def make(
-        self, suffix: str, dtype: torch.dtype, shape: tuple[int, ...], loader: Callable[..., None]
-    ) -> BasevLLMParameter:
-        """The engine's parameter for one tensor of the checkpoint."""
-        out_axis, in_axis = self.axes.get(suffix, (None, None))
-        if suffix in SCALARS or (suffix.startswith("weight_scale") and self.form.scale == "tensor"):
-            data = torch.ones(len(self.outputs), dtype=dtype)
-            return PerTensorScaleParameter(data=data, weight_loader=loader)
-        if out_axis is None and in_axis is None:
-            return BasevLLMParameter(data=torch.empty(shape, dtype=dtype), weight_loader=loader)
-        if out_axis is None:
-            return RowvLLMParameter(data=torch.empty(self.inputs, dtype=dtype), input_dim=in_axis, weight_loader=loader)
-        out, in_ = self._extent_out(suffix), self._extent_in(suffix)
-        axes = {"output_dim": out_axis, "weight_loader": loader}
-        sizes = {out_axis: out, 1 - out_axis: in_}
-        data = torch.empty(sizes[0], sizes[1], dtype=dtype)
-        if suffix in WORDS:
-            packed = {"packed_dim": self._packed_axis(suffix), "packed_factor": self.factor}
-            if self._whole_groups(suffix):
-                return PackedColumnParameter(data=data, **packed, **axes)
-            return PackedvLLMParameter(data=data, input_dim=in_axis, **packed, **axes)
-        if suffix == "weight":
-            return ModelWeightParameter(data=data, input_dim=in_axis, **axes)
-        if self._whole_groups(suffix):
-            return ChannelQuantScaleParameter(data=data, **axes)
-        kind = BlockQuantScaleParameter if self.form.block else GroupQuantScaleParameter
-        return kind(data=data, input_dim=in_axis, **axes)
-
-    def _packed_axis(self, suffix: str) -> int:
-        return {"qweight": 0, "qzeros": 1, "weight_packed": 1, "weight_zero_point": 0}[suffix] if (
-            self.form.kind is not FormatKind.AWQ
-        ) else 1  # fmt: skip
-
-    def _extent_out(self, suffix: str) -> int:
-        out_axis = self.axes[suffix][0]
-        if suffix in WORDS and self._packed_axis(suffix) == out_axis:
-            return sum(self.outputs) // self.factor
-        if self.form.block and suffix.startswith("weight_scale"):
-            return sum(-(-out // self.form.block[0]) for out in self.outputs)
-        return sum(self.outputs)
-
-    def _extent_in(self, suffix: str) -> int:
-        in_axis = self.axes[suffix][1]
-        if suffix in ("weight", "qweight", "weight_packed"):
-            return self.inputs // self.factor if self._packs_inputs(suffix, in_axis) else self.inputs
-        if self.form.block:
-            return -(-self.inputs // self.form.block[1])
-        if self.form.group is None:
-            return 1
-        return (self.full_inputs if self._whole_groups(suffix) else self.inputs) // self.form.group
-
-    def _packs_inputs(self, suffix: str, in_axis: int | None) -> bool:
-        return suffix in WORDS and self._packed_axis(suffix) == in_axis
-
-    def _whole_groups(self, suffix: str) -> bool:
-        """Scales that every rank holds: one group for all inputs, or groups that act-order scatters over all ranks."""
-        scattered = self.form.act_order and self.inputs != self.full_inputs
-        grouped = suffix not in ("weight", "qweight", "weight_packed")
-        return grouped and not self.form.block and (self.form.group is None or scattered)
+def refusals_here(layer: Shaped, dtype: torch.dtype) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The portable kernels for a layer best first, with why they cannot serve it on the engine's device."""
+    capability = current_platform.get_device_capability()
+    yield from portable_refusals(
+        layer,
+        dtype=str(dtype).removeprefix("torch."),
+        device="rocm" if current_platform.is_rocm() else current_platform.device_type,
+        capability=capability.to_int() if capability is not None else None,
+    )

@@ -13,10 +13,11 @@ from vllm.model_executor.layers.quantization.base_config import QuantizationConf
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
 from mixprec_doctor.errors import MixprecError
-from mixprec_doctor.records.format import FormatKind
+from mixprec_doctor.records.format import Format, FormatKind
+from mixprec_runtime.adapters.portable_method import Stored
 from mixprec_runtime.adapters.vllm.engineconfig import engine_config, kept_from
 from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
-from mixprec_runtime.adapters.vllm.handed import Handed, read_handed
+from mixprec_runtime.adapters.vllm.handed import Handed, Layouts, read_handed
 from mixprec_runtime.adapters.vllm.portable_method import PlaceholderLinearMethod, PortableLinearMethod
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
 from mixprec_runtime.kernels.placeholder import Placeholder
@@ -64,8 +65,11 @@ class MixprecConfig(QuantizationConfig):
         formats: dict[str, str],
         inner: dict[str, QuantizationConfig],
         handed: dict[str, Handed] | None = None,
+        layouts: Layouts | None = None,
     ) -> None:
         super().__init__()
+        self.names = {module: module for module in modules}  # the engine's name: the checkpoint's
+        self.layouts = layouts
         self.modules = modules
         self.formats = formats
         self.inner = inner
@@ -106,7 +110,8 @@ class MixprecConfig(QuantizationConfig):
         refuse its config.
         """
         modules, formats = dict(config["modules"]), dict(config["formats"])
-        handed = read_handed(config)
+        layouts = Layouts({name: source["path"] for name, source in config["sources"].items()})
+        handed = read_handed(config, layouts)
         asked = {
             modules[name]
             for name, kind in formats.items()
@@ -117,12 +122,13 @@ class MixprecConfig(QuantizationConfig):
             for name, source in config["sources"].items()
             if source["quantization_config"] is not None and name in asked
         }
-        return cls(modules, formats, inner, handed)
+        return cls(modules, formats, inner, handed, layouts)
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
         self.modules = hf_to_vllm_mapper.apply_dict(self.modules)
         self.formats = hf_to_vllm_mapper.apply_dict(self.formats)
+        self.names = hf_to_vllm_mapper.apply_dict(self.names)
         self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
@@ -150,7 +156,7 @@ class MixprecConfig(QuantizationConfig):
             return method
         if handed is not None:
             return with_choice(method, handed)
-        return with_fallback(method, kind, self.proofs)
+        return with_fallback(method, kind, self.proofs, lambda: self._layout(source, prefix))
 
     def handed_to(self, layer: torch.nn.Module, prefix: str) -> Handed | None:
         """What was proved of a layer before the start; None where nothing was, or of another shape."""
@@ -160,6 +166,10 @@ class MixprecConfig(QuantizationConfig):
         inputs = getattr(layer, "input_size_per_partition", layer.input_size)
         outputs = getattr(layer, "output_partition_sizes", handed.outputs)
         return handed if (inputs, tuple(outputs)) == (handed.inputs, handed.outputs) else None
+
+    def _layout(self, source: str, prefix: str) -> tuple[Format, Stored]:
+        assert self.layouts is not None  # noqa: S101  from_config gives them
+        return self.layouts.of(source, self.names[self.members(prefix)[0]])
 
     @staticmethod
     def _own_method(handed: Handed, prefix: str) -> QuantizeMethodBase:

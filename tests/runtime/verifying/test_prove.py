@@ -134,7 +134,9 @@ def test_used_up_time_leaves_layers_undecided(trial: Trial) -> None:
     code = "def run(kernel, layer):\n    if layer['number']: time.sleep(100)\n"
     first, second = trial(code, layer(FP8), layer(INT4), limits=hasty)
     assert told(first) == [("First", True)]
-    assert second.winner is None or second.winner.proof is None
+    assert second.winner is not None
+    assert (second.winner.accepted, second.winner.proof) == (None, None)
+    assert "time was used up" in second.winner.reasons[0]
 
 
 def test_an_engine_that_nobody_can_try_is_named() -> None:
