@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixprec_doctor.records.format import Activation
 from mixprec_runtime.checkpoint.formats import COMPANIONS, MalformedModule, ModuleWeights, read_module
 from mixprec_runtime.records.checkpoint import DTYPE_BITS, TensorHeader
 from tests.runtime import builders
@@ -217,3 +218,47 @@ def test_any_tensors_are_judged_one_way_or_the_other(
 ) -> None:
     found = read_module(headers(tensors), quantization)
     assert isinstance(found, ModuleWeights) or found.reason
+
+
+def test_what_tensors_leave_open_is_taken_from_the_config() -> None:
+    ordered = {"quant_method": "gptq", "bits": 4, "sym": False, "desc_act": True}
+    found = judged(builders.gptq(OUT, IN), ordered).format
+    assert (found.symmetric, found.act_order) == (False, True)
+    assert judged(builders.gptq(OUT, IN)).format.symmetric is None
+    assert judged(builders.awq(OUT, IN)).format.symmetric is False
+
+
+def test_activations_are_static_only_with_their_scale() -> None:
+    static = {**matrix("F8_E4M3", ()), "input_scale": Tensor("F32", ())}
+    assert judged(static).format.activation is Activation.STATIC
+    config = {"quant_method": "fp8", "activation_scheme": "static"}
+    assert judged(static, config).format.activation is Activation.STATIC
+    assert judged(matrix("F8_E4M3", ()), config).format.activation is Activation.DYNAMIC
+    weights_only = builders.compressed_tensors("float-quantized", 8)
+    weights_only["config_groups"]["group_0"]["input_activations"] = None  # type: ignore[index]
+    assert judged(builders.fp8(OUT, IN), weights_only).format.activation is Activation.NONE
+
+
+@pytest.mark.parametrize("weight, scale, stated, block", [
+    ((512, 384), (4, 3), None, (128, 128)),
+    ((500, 300), (4, 3), None, (128, 128)),
+    ((512, 384), (8, 6), None, (64, 64)),
+    ((512, 384), (8, 6), [64, 64], (64, 64)),
+    ((64, 100), (1, 1), [128, 128], (128, 128)),
+])  # fmt: skip
+def test_the_size_of_blocks_is_the_config_s_or_follows_from_the_shapes(
+    weight: tuple[int, int], scale: tuple[int, int], stated: list[int] | None, block: tuple[int, int]
+) -> None:
+    tensors = {"weight": Tensor("F8_E4M3", weight), "weight_scale_inv": Tensor("F32", scale)}
+    found = judged(tensors, {"quant_method": "fp8", "weight_block_size": stated}).format
+    assert (found.scale, found.block) == ("block", block)
+
+
+def test_experts_of_gpt_oss_are_known() -> None:
+    tensors = {
+        "gate_up_proj_blocks": Tensor("U8", (2, 64, 3, 16)), "gate_up_proj_scales": Tensor("U8", (2, 64, 3)),
+        "gate_up_proj_bias": Tensor("BF16", (2, 64)),
+    }  # fmt: skip
+    found = judged(tensors)
+    assert (found.format.name, found.format.group, found.shape) == ("mxfp4", 32, (2, 64, 96))
+    assert "do not fit" in reason({**tensors, "gate_up_proj_scales": Tensor("U8", (2, 64))})
