@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mixprec_doctor.records.workload import LinearShape
 
 BENCHES = {"vllm": "VllmBench", "sglang": "SglangBench"}
 DECODE, PREFILL = 1, 256
+FINER = 64  # the group where inputs are no multiple of the usual one
 SHAPES = {"cpu": ((576, 1536), (4096, 4096)), "cuda": ((576, 1536), (4096, 4096), (4096, 14336))}
 
 
@@ -37,14 +39,16 @@ def measure(engine: str, dtype: str, shapes: Sequence[tuple[int, int]]) -> Itera
             plain = bench.plain(shape)
             plain.finish()
             examples = [example(rows, inputs, dtype=bench.dtype, device=device) for rows in (DECODE, PREFILL)]
-            wide = [seconds_of(plain.run, x) for x in examples]
-            yield _row("16 bits", shape, "16 bits", "plain", wide, wide, error=None)
-            for form in STANDARD_FORMATS[1:]:
+            pairs = [seconds_of(plain.run, plain.run, x) for x in examples]
+            yield _row("16 bits", shape, "16 bits", "plain", pairs, error=None)
+            for standard in STANDARD_FORMATS[1:]:
+                finer = standard.group is not None and inputs % standard.group != 0
+                form = replace(standard, group=FINER) if finer else standard
                 asked = {"format": form.to_json(), "shape": shape.to_json(), "folder": "", "unit": [], "parts": []}
                 try:
                     layer = read_layer(asked, bench.dtype, device)
                 except Exception as fault:  # noqa: BLE001  a shape that the format does not allow
-                    yield _row(_name(form), shape, "", "", [], wide, error=None, fault=str(fault))
+                    yield _row(_name(form), shape, "", "", [], error=None, fault=str(fault))
                     continue
                 tries: list[tuple[str, Callable[[], Tried]]] = [("native", lambda layer=layer: bench.native(layer, ()))]
                 tries += [
@@ -60,15 +64,15 @@ def measure(engine: str, dtype: str, shapes: Sequence[tuple[int, int]]) -> Itera
                         kernel = tried.kernel() or tried.method()
                         found = judge(tried.run, layer.weight, layer.bias, form=form, dtype=bench.dtype)
                         if found.fault is not None:
-                            yield _row(_name(form), shape, kernel, tier, [], wide, error=found.error, fault=found.fault)
+                            yield _row(_name(form), shape, kernel, tier, [], error=found.error, fault=found.fault)
                             continue
-                        times = [seconds_of(tried.run, x) for x in examples]
-                        yield _row(_name(form), shape, kernel, tier, times, wide, error=found.error)
+                        pairs = [seconds_of(tried.run, plain.run, x) for x in examples]
+                        yield _row(_name(form), shape, kernel, tier, pairs, error=found.error)
                     except NoKernel:
-                        yield _row(_name(form), shape, "none", tier, [], wide, error=None, fault="no kernel")
+                        yield _row(_name(form), shape, "none", tier, [], error=None, fault="no kernel")
                     except Exception as fault:  # noqa: BLE001  whatever a kernel raises is the figure
                         words = " ".join(f"{type(fault).__name__}: {fault}".split())[:160]
-                        yield _row(_name(form), shape, kernel, tier, [], wide, error=None, fault=words)
+                        yield _row(_name(form), shape, kernel, tier, [], error=None, fault=words)
 
 
 def _name(form: Format) -> str:
@@ -80,15 +84,14 @@ def _row(
     shape: LinearShape,
     kernel: str,
     tier: str,
-    times: Sequence[float],
-    plain: Sequence[float],
+    pairs: Sequence[tuple[float, float]],
     *,
     error: float | None,
     fault: str | None = None,
 ) -> dict[str, Any]:
     return {
         "format": form, "shape": f"{shape.inputs}x{shape.out}", "kernel": kernel, "tier": tier, "error": error,
-        "seconds": list(times), "plain_seconds": list(plain), "fault": fault,
+        "seconds": [each for each, _ in pairs], "plain_seconds": [each for _, each in pairs], "fault": fault,
     }  # fmt: skip
 
 
