@@ -30,7 +30,8 @@ def inspect(session: nox.Session, cell: str) -> None:
     """What is read of a real engine from outside, against what Python says once it is imported; SGLang: 8.5 GB."""
     session.install("pytest>=8", "hypothesis>=6", "-e", ".")
     python = engine_python(session, find_cell(cell))
-    files = [
-        str(MATRIX / f"test_{name}.py") for name in ("names_against_inspect", "altered_releases", "verify_on_engine")
-    ]
+    names = ["names_against_inspect", "altered_releases", "verify_on_engine"]
+    if find_cell(cell).engine == "sglang":
+        names.append("kernel_proofs_sglang")
+    files = [str(MATRIX / f"test_{name}.py") for name in names]
     session.run("pytest", "-m", "engine", *files, *session.posargs, env={"MIXPREC_TEST_PYTHON": python})
