@@ -43,6 +43,9 @@ from mixprec_doctor.checks import (
     import_order,
     import_raises,
     import_tried,
+    kernel_missing,
+    kernel_replaced,
+    kernel_unforeseen,
     leftovers,
     library_versions,
     little_memory,
@@ -154,6 +157,9 @@ CHECKS: tuple[Check, ...] = register(
     no_nvcc.CHECK,
     cpu_features.CHECK,
     old_driver.CHECK,
+    kernel_replaced.CHECK,
+    kernel_missing.CHECK,
+    kernel_unforeseen.CHECK,
 )
 
 

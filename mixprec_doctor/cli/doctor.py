@@ -15,6 +15,7 @@ from mixprec_doctor.cli.progress import probe_progress, release_progress
 from mixprec_doctor.environment.engines import ENGINES
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.examination import examine
+from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports import FORMATS, Page, render_report
 from mixprec_doctor.reports.page import page_for
@@ -55,6 +56,12 @@ class NothingProved(MixprecError):
     metavar="FILE",
     help="Write what --verify --mix proved, for mixprec launch --setup.",
 )
+@click.option(
+    "--machine",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Judge for a machine that this file describes, JSON or YAML, instead of the one at hand.",
+)
 @click.option("--static", "static", is_flag=True, help="Only read, import nothing. This is the default.")
 @click.option("--verify", is_flag=True, help="Really import and construct, or run the --code, in a watched process.")
 @click.option(
@@ -84,6 +91,7 @@ def doctor(
     code: str | None,
     mix: Path | None,
     setup: Path | None,
+    machine: Path | None,
     static: bool,
     verify: bool,
     time_limit: float | None,
@@ -110,6 +118,8 @@ def doctor(
         raise click.UsageError("--setup writes down what was proved for a mixture: it needs --verify and --mix")
     if mix is not None and code is not None:
         raise click.UsageError("--mix and --code are two questions; ask one")
+    if machine is not None and verify:
+        raise click.UsageError("--verify tries on the machine at hand; a described --machine can only be read for")
     with no_collection(), release_progress() as told, probe_progress() if verify else nullcontext() as progress:
         report = examine(
             python=python,
@@ -117,6 +127,7 @@ def doctor(
             engine=engine,
             code=code,
             mix=mix,
+            machine=_described(machine),
             select=codes(select),
             ignore=codes(ignore),
             verify=verify,
@@ -130,6 +141,14 @@ def doctor(
     page = page_for(sys.stdout) if output is None else Page()
     write(render_report(report, format_, page, strict=strict), output)
     return int(report.exit_code(strict=strict))
+
+
+def _described(file: Path | None) -> Machine | None:
+    if file is None:
+        return None
+    from mixprec_doctor.machine.description import read_description
+
+    return read_description(file)
 
 
 def _write_setup(report: Report, file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["PLACEHOLDER", "choose", "choose_all", "choose_layers"]
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from mixprec_doctor.files import LARGEST_SOURCE, read_file
@@ -41,13 +42,21 @@ def choose(
     ev = engine_kernels.evaluator(machine)
     set_layer(ev, shape, dtype)
     native: dict[tuple[str, str | None], Verdict] = {}
-    for origin in origins(format, method=method):
-        route = _route(engine_kernels, machine, origin, format, shape, dtype)
-        for verdict in native_verdicts(route):
+    routes = [_route(engine_kernels, machine, each, format, shape, dtype) for each in origins(format, method=method)]
+    configs = [route.life.config for route in routes]
+    for index, route in enumerate(routes):
+        own = configs[index]
+        if own is not None and own in configs[:index]:
+            continue  # one class reads both kinds of checkpoint
+        for verdict in native_verdicts(replace(route, takes_over=own is not configs[-1])):
             native.setdefault((verdict.candidate, verdict.module), verdict)
     engine_kernels.save()
     verdicts = [*native.values(), *_portable(format, shape, dtype, machine, engine_kernels), _placeholder()]
-    return KernelChoice(engine=engine_kernels.engine, format=format, shape=shape, dtype=dtype, verdicts=tuple(verdicts))
+    choice = KernelChoice(
+        engine=engine_kernels.engine, format=format, shape=shape, dtype=dtype, verdicts=tuple(verdicts)
+    )
+    marked = (replace(each, foreseen=each is choice.winner) for each in choice.verdicts)
+    return replace(choice, verdicts=tuple(marked))
 
 
 def choose_all(
@@ -63,12 +72,14 @@ def choose_all(
 
 def choose_layers(workload: Workload, kernels: EngineKernels, *, machine: Machine) -> tuple[KernelChoice, ...]:
     """A choice for each kind of layer of a workload, from the kernels of an engine, installed or a release's."""
-    return tuple(
-        choose(layer.format, layer.shape, workload.dtype, machine, kernels, method=_method(layer.folder)).for_layers(
-            layer
-        )
-        for layer in workload.layers
-    )
+    made: dict[tuple[Format, LinearShape, str | None], KernelChoice] = {}
+    found = []
+    for layer in workload.layers:
+        key = (layer.format, layer.shape, _method(layer.folder))
+        if key not in made:
+            made[key] = choose(*key[:2], workload.dtype, machine, kernels, method=key[2])
+        found.append(made[key].for_layers(layer))
+    return tuple(found)
 
 
 def _method(folder: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mixprec_doctor.environment.engines import locate_package
 from mixprec_doctor.kernels.device import Device, device_of
 from mixprec_doctor.kernels.evaluator import Evaluator
-from mixprec_doctor.kernels.operators import Operators, Standing
+from mixprec_doctor.kernels.operators import MISSING, Operators, Standing
 from mixprec_doctor.kernels.outside import Outside
 from mixprec_doctor.kernels.platforms import furnish
 from mixprec_doctor.kernels.torchops import torch_operators
@@ -77,9 +77,9 @@ class EngineKernels:
         standing = operators.standing(name)
         files = ", ".join(_short(each) for each in operators.libraries)
         if standing is Standing.ABSENT:
-            return f"operator {operator} is not in {files}"
+            return f"{MISSING}{operator} is not in {files}"
         if standing is Standing.EMPTY and arguments:
-            return f"operator {operator} takes no arguments in {files}: it is registered as a placeholder"
+            return f"{MISSING}{operator} takes no arguments in {files}: it is registered as a placeholder"
         return None
 
     def torch_operators(self) -> frozenset[str] | None:

@@ -263,10 +263,11 @@ def _rounds(ev: Evaluator, generators: list[ast.comprehension], frame: Frame) ->
     from mixprec_doctor.kernels.statements import assign
 
     first, rest = generators[0], generators[1:]
-    for element in ev.iterate(ev.value(first.iter, frame)):
+    given = ev.value(first.iter, frame)
+    for element in ev.iterate(given):
         inner = NewFrame(frame.parsed, names=dict(frame.names), around=frame.around, home=frame.home, owner=frame.owner)
         assign(ev, first.target, element, inner)
-        if all(ev.truth(ev.value(test, inner)) for test in first.ifs):
+        if isinstance(given, Unknown) or all(ev.truth(ev.value(test, inner)) for test in first.ifs):
             if rest:
                 yield from _rounds(ev, rest, inner)
             else:

@@ -18,7 +18,7 @@ from mixprec_doctor.kernels.values import Class, External, Raised, Unknown
 from mixprec_doctor.records.kernel import Tier, Verdict
 
 _MOST_WAYS = 16
-_MOST_LIVES = 8
+_MOST_LIVES = 12
 _MOST_REASONS = 3
 
 
@@ -31,6 +31,7 @@ class Route:
     origin: Origin
     dtype: str
     device: Device
+    takes_over: bool = False  # whether its config is for checkpoints of another method, and has a say in that
     missing: Callable[[str, int], str | None]  # why a call of an operator with so many arguments fails
 
 
@@ -132,7 +133,7 @@ def _with_operators(route: Route, answer: Answer, live: Callable[[], object]) ->
                 here[reason_] = here.get(reason_, False) or certain
         for reason_, certain in here.items():
             gone.setdefault(reason_, []).append(certain)
-    always = [text for text, seen in gone.items() if any(seen) or (whole and len(seen) == len(finished))]
+    always = [text for text, seen in gone.items() if any(seen) or len(seen) == len(finished)]
     if always:
         return Answer(False, tuple(always[:_MOST_REASONS]))
     sometimes = [_sometimes(text, finished, route) for text in gone]
@@ -191,11 +192,7 @@ def _stated(route: Route, of: Class, name: str) -> object:
 def _conversion(route: Route) -> Answer | None:
     """Whether a config takes over checkpoints of a method that is not its own, where it has a say in that."""
     of = route.life.config
-    role = route.origin.config.value if route.origin.config is not None else ""
-    if of is None or not role.endswith("_marlin.config"):
-        return None
-    name = _stated(route, of, "get_name")
-    if not isinstance(name, str) or name == route.origin.words.get("quant_method"):
+    if of is None or not route.takes_over:
         return None
 
     def converts() -> object:

@@ -7,7 +7,7 @@ arguments is refused.
 
 from __future__ import annotations
 
-__all__ = ["Operators", "Standing"]
+__all__ = ["MISSING", "Operators", "Standing"]
 
 import contextlib
 import json
@@ -20,6 +20,9 @@ from pathlib import Path
 
 from mixprec_doctor.cache import cache_folder
 from mixprec_doctor.files import read_start
+
+MISSING = "operator "
+"""How the reason begins of a kernel that would be chosen and cannot be called."""
 
 _LAYOUT = 1  # of the notes: a greater number forgets what was kept
 _LARGEST_NOTES = 4 * 2**20

@@ -86,6 +86,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()  # why it is rejected, or what could not be decided
     module: str | None = None  # where an engine defines it
     proof: Proof | None = None
+    foreseen: bool = False  # whether reading alone said that it would serve
 
     def to_json(self) -> dict[str, object]:
         """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
@@ -96,6 +97,7 @@ class Verdict:
             "reasons": list(self.reasons),
             "module": self.module,
             "proof": self.proof.to_json() if self.proof else None,
+            "foreseen": self.foreseen,
         }
 
     @classmethod
@@ -108,6 +110,7 @@ class Verdict:
             reasons=tuple(raw["reasons"]),
             module=raw["module"],
             proof=Proof.from_json(raw["proof"]) if raw["proof"] else None,
+            foreseen=bool(raw.get("foreseen")),
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from mixprec_doctor.records.finding import Finding
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.records.resolution import Status
+from mixprec_doctor.reports.kernels import kernel_rows
 from mixprec_doctor.reports.page import Page
 from mixprec_doctor.reports.text import MARKS, verdict
 from mixprec_doctor.version import __version__
@@ -36,9 +37,18 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
         roles = [role for role in report.roles if role.engine == name]
         found = sum(role.status is Status.FOUND for role in roles)
         lines.append(f"| names in {name} | {found} of {len(roles)} found |")
+    lines += _kernels(report)
     for finding in report.findings:
         lines += ["", *_finding(finding)]
     return "\n".join(lines) + "\n"
+
+
+def _kernels(report: Report) -> Iterator[str]:
+    rows = list(kernel_rows(report.kernels))
+    if rows:
+        yield from ("", "| engine | format | layers | kernel | |", "|---|---|---|---|---|")
+    for row in rows:
+        yield f"| {' | '.join(_escape(cell) for cell in row)} |"
 
 
 def _finding(finding: Finding) -> Iterator[str]:

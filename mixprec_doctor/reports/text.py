@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MARKS", "render", "render_finding", "verdict"]
 
+from collections import Counter
 from collections.abc import Iterator
 
 from mixprec_doctor.records.codeanswer import CodeAnswer, CodeVerdict
@@ -11,6 +12,7 @@ from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.report import EngineStatus, Report
 from mixprec_doctor.records.resolution import Status
+from mixprec_doctor.reports.kernels import kernel_text
 from mixprec_doctor.reports.page import Page
 
 MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
@@ -35,7 +37,13 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
     """The report as text."""
     lines = [*_target(report, page), *_machine(report.machine, page), *_engines(report, page)]
     lines += [*_code(report.code, page)] if report.code else [*_roles(report, page)]
-    lines += [*_tried(report, page), *_findings(report.findings, page), "", _verdict_line(report, page)]
+    lines += [
+        *_tried(report, page),
+        *kernel_text(report.kernels, page),
+        *_findings(report.findings, page),
+        "",
+        _verdict_line(report, page),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -85,10 +93,11 @@ def _machine(machine: Machine, page: Page) -> Iterator[str]:
         yield from page.wrap("an NVIDIA driver is loaded, but nvidia-smi does not answer", indent=2)
     elif not machine.accelerators:
         yield from page.wrap("no NVIDIA GPU", indent=2)
-    for gpu in machine.accelerators or ():
+    for gpu, count in Counter(machine.accelerators or ()).items():
         size = f"{gpu.memory_bytes / 2**30:.0f} GiB" if gpu.memory_bytes else "memory unknown"
         capability = f"compute capability {gpu.compute_capability or 'unknown'}"
-        yield from page.wrap(f"{gpu.name}, {size}, {capability}, driver {gpu.driver or 'unknown'}", indent=2)
+        times = f"{count} times " if count > 1 else ""
+        yield from page.wrap(f"{times}{gpu.name}, {size}, {capability}, driver {gpu.driver or 'unknown'}", indent=2)
 
 
 def _engines(report: Report, page: Page) -> Iterator[str]:
