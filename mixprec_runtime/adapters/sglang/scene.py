@@ -22,6 +22,8 @@ BARE = {
     "num_attention_heads": 1, "num_key_value_heads": 1, "num_hidden_layers": 1, "vocab_size": 32,
     "max_position_embeddings": 64,
 }  # fmt: skip
+UNUSED = {"attention_backend": "torch_native", "sampling_backend": "pytorch", "grammar_backend": "none"}
+"""What no linear layer asks for; the defaults may need libraries that are not there."""
 SETTINGS = (
     ("sglang.srt.layers.quantization.fp8_utils", "initialize_fp8_gemm_config"),
     ("sglang.srt.layers.quantization.fp4_utils", "initialize_fp4_gemm_config"),
@@ -39,7 +41,7 @@ def scene(dtype: str) -> Iterator[torch.device]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     arguments = server_args.ServerArgs(
-        model_path=str(folder), skip_tokenizer_init=True, dtype=dtype, device=device.type
+        model_path=str(folder), skip_tokenizer_init=True, dtype=dtype, device=device.type, **UNUSED
     )
     _publish(arguments, device)
     parallel_state.init_distributed_environment(
