@@ -207,8 +207,21 @@ def _format_refusals(kernel: PortableKernel, format: Format, shape: LinearShape)
         reasons.append(f"has groups of {known} inputs and multiples, not of {format.group or shape.inputs}")
     if kernel.int4_groups and format.act_order and shape.inputs != shape.full_inputs:
         reasons.append("cannot sort the inputs of an act-order layer of which this rank has only a part")
+    reasons += _cut_units(format, shape)
     if format.variant not in KNOWN_VARIANTS:
         reasons.append(f"does not know the variant {format.variant} of {format.kind.value}")
+    return reasons
+
+
+def _cut_units(format: Format, shape: LinearShape) -> list[str]:
+    """Scales that two ranks would share: neither could load its part of them."""
+    group = format.block[1] if format.block else format.group
+    reasons = []
+    if shape.inputs != shape.full_inputs and not format.act_order and group and shape.inputs % group:
+        reasons.append(f"cannot hold {shape.inputs} inputs of a rank where {group} share a scale")
+    if format.block and shape.outputs != shape.full_outputs:
+        cut = [out for out in shape.outputs if out % format.block[0]]
+        reasons += [f"cannot hold {out} outputs of a rank where {format.block[0]} share a scale" for out in cut]
     return reasons
 
 

@@ -102,3 +102,13 @@ def test_an_unknown_kernel_names_those_that_there_are_and_can_be_pickled() -> No
         find_portable("portable int5")
     assert "portable tiles" in str(raised.value)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # noqa: S301
+
+
+def test_a_rank_that_would_share_a_scale_with_another_is_refused() -> None:
+    block = Format(kind=FormatKind.FP8, bits=8, scale="block", block=(128, 128), activation=Activation.DYNAMIC)
+    column = LinearShape(inputs=512, outputs=(192,), full_inputs=512, full_outputs=(384,), partition="column")
+    assert "cannot hold 192 outputs of a rank where 128 share a scale" in refused("portable tiles", block, column)
+    assert "cannot hold 192 inputs of a rank where 128" in refused("portable tiles", block, shape(128, 192, of=384))
+    assert "cannot hold 192 inputs of a rank where 128" in refused("portable tiles", GPTQ, shape(128, 192, of=384))
+    assert refused("portable tiles", block, shape(192, 192)) == ""
+    assert refused("portable tiles", GPTQ, shape(128, 256, of=512)) == ""

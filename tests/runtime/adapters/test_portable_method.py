@@ -1,121 +1,145 @@
-"""Portable methods of all engines: parameters of a rank's size for every format, and right numbers from them."""
+"""A portable linear method without an engine: parameters fit what a rank holds of a checkpoint, and compute it."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="methods hold tensors")
+torch = pytest.importorskip("torch", reason="layers are tensors")
 
-from mixprec_doctor.records.format import Format, FormatKind  # noqa: E402
+from mixprec_doctor.kernels.portable import PORTABLE, refusals  # noqa: E402
+from mixprec_doctor.records.format import Activation, Format, FormatKind  # noqa: E402
+from mixprec_doctor.records.workload import LinearShape  # noqa: E402
 from mixprec_runtime.adapters.layers import DTYPES  # noqa: E402
-from mixprec_runtime.adapters.making import load, named  # noqa: E402
-from mixprec_runtime.adapters.portable_method import PARAMETERS, ParameterKinds, PortableMethod, Stored  # noqa: E402
+from mixprec_runtime.adapters.portable_method import ParameterKinds, PortableMethod, Stored  # noqa: E402
 from mixprec_runtime.packing.generated import generated_layer  # noqa: E402
+from mixprec_runtime.planning.ranks import AXES, WHOLE  # noqa: E402
 from mixprec_runtime.reference.dequantize import dequantize  # noqa: E402
 from mixprec_runtime.verifying.standard import STANDARD_FORMATS  # noqa: E402
 
-INPUTS, OUTPUTS = 256, (128, 256)
-QUANTIZED = [form for form in STANDARD_FORMATS if form.kind is not FormatKind.PLAIN]
-INT4 = next(form for form in QUANTIZED if form.kind is FormatKind.GPTQ)
+FORMATS = [
+    *(form for form in STANDARD_FORMATS if form.kind is not FormatKind.PLAIN),
+    Format(kind=FormatKind.GPTQ, bits=4, symmetric=True),
+    Format(kind=FormatKind.PACKED, bits=4, group=128, symmetric=False),
+    Format(kind=FormatKind.PACKED, bits=4, group=128, symmetric=True, act_order=True),
+    Format(kind=FormatKind.FP8, bits=8, scale="channel", dtype="F8_E4M3", activation=Activation.NONE),
+]
+OUTPUTS, INPUTS = (512, 256), 512
+NAMES = [f"{form.name} {form.details}".strip() for form in FORMATS]
 
 
-class Parameter(torch.nn.Parameter):  # type: ignore[misc, name-defined]  # torch is untyped here
-    """An engine's parameter: takes its data, and remembers what else it was told."""
+class Bare(PortableMethod):
+    """With parameters that are nothing but parameters."""
 
-    def __new__(cls, data: torch.Tensor, **told: Any) -> Parameter:
-        made = super().__new__(cls, data, requires_grad=False)
-        made.told = told
-        made.weight_loader = told["weight_loader"]
-        return made
+    kinds = ParameterKinds(**{
+        field.name: lambda data, **_: torch.nn.Parameter(data, requires_grad=False) for field in fields(ParameterKinds)
+    })  # fmt: skip
 
 
-CLASSES = SimpleNamespace(**{name: type(name, (Parameter,), {}) for name in PARAMETERS.values()})
+@cache
+def _parts(form: Format) -> list[dict[str, torch.Tensor]]:
+    return generated_layer(form, OUTPUTS, INPUTS, seed=5)
 
 
-class Method(PortableMethod):
-    kinds = ParameterKinds.of(CLASSES)
-
-
-def fill(parameter: Parameter, loaded: torch.Tensor, shard: int = 0) -> None:
-    """A loader as an engine has it: the part's place along the outputs, in the units of the parameter."""
-    if type(parameter).__name__ == "PerTensorScaleParameter":
-        parameter.data[shard] = loaded.reshape(())
-        return
-    axis = parameter.told.get("output_dim")
-    if axis is None:
-        parameter.data.copy_(loaded)
-        return
-    whole = parameter.shape[axis]
-    start = 0 if shard == 0 else whole * OUTPUTS[0] // sum(OUTPUTS)
-    parameter.data.narrow(axis, start, loaded.shape[axis]).copy_(loaded)
-
-
-def stored_as(tensors: dict[str, torch.Tensor]) -> Stored:
-    return {
-        name: (next(word for word, dtype in DTYPES.items() if dtype is tensor.dtype), tuple(tensor.shape))
-        for name, tensor in tensors.items()
-    }
-
-
-def made_for(form: Format, parts: list[dict[str, torch.Tensor]], inputs: int = INPUTS) -> tuple[Method, Any]:
-    method, layer = Method("portable tiles", form, stored_as(parts[0])), torch.nn.Module()
+def made(form: Format, *, ranks: int = 1, row: bool = False) -> tuple[Bare, torch.nn.Module]:
+    """A method for the format and a layer that it has made parameters for."""
+    method, layer = Bare(_kernel(form), form, _stored(form)), torch.nn.Module()
+    outputs = [out if row else out // ranks for out in OUTPUTS]
     method.create_weights(
-        layer, inputs, list(OUTPUTS), INPUTS, sum(OUTPUTS), torch.float32, weight_loader=fill
+        layer, input_size_per_partition=INPUTS // ranks if row else INPUTS, output_partition_sizes=outputs,
+        input_size=INPUTS, output_size=sum(OUTPUTS), params_dtype=torch.bfloat16, weight_loader=None,
     )  # fmt: skip
     return method, layer
 
 
-@pytest.mark.parametrize("form", QUANTIZED, ids=lambda form: f"{form.name} {form.details}".strip())
-def test_a_fused_layer_of_every_format_computes_what_its_parts_mean(form: Format) -> None:
-    parts = generated_layer(form, OUTPUTS, INPUTS)
-    method, layer = made_for(form, parts)
-    load(layer, SimpleNamespace(parts=parts))  # type: ignore[arg-type]
+def _kernel(form: Format) -> str:
+    shape = LinearShape(inputs=INPUTS, outputs=OUTPUTS, full_inputs=INPUTS, full_outputs=OUTPUTS)
+    fit = (
+        kernel.name
+        for kernel in PORTABLE
+        if not refusals(
+            kernel, form, shape, dtype="bfloat16", device="cpu", capability=None, operators=set(dir(torch.ops.aten))
+            | {name for name in _wanted() if hasattr(torch.ops.aten, name)},
+        )
+    )  # fmt: skip
+    return next(fit)
+
+
+def _wanted() -> set[str]:
+    return {name for kernel in PORTABLE for each in kernel.demands.values() for name in each.operators}
+
+
+def _stored(form: Format) -> Stored:
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    first = _parts(form)[0]
+    return {suffix: (names[tensor.dtype], tuple(tensor.shape)) for suffix, tensor in first.items()}
+
+
+def _fused(form: Format, suffix: str) -> torch.Tensor:
+    """What an engine's loaders make of the parts."""
+    parts = [part[suffix] for part in _parts(form)]
+    out_axis = AXES.get(form.kind, WHOLE).get(suffix, (None, None))[0]
+    if suffix == "input_scale" or (suffix == "weight_scale" and form.scale == "tensor"):
+        return torch.stack([part.reshape(()) for part in parts])
+    return parts[0] if out_axis is None else torch.cat(parts, dim=out_axis)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=NAMES)
+def test_parameters_fit_the_fused_tensors_and_compute_what_they_mean(form: Format) -> None:
+    method, layer = made(form)
+    for name, parameter in layer.named_parameters():
+        fused = _fused(form, name)
+        if fused.ndim == 1 and parameter.ndim == 2:
+            fused = fused.unsqueeze(1)
+        assert (parameter.shape, parameter.dtype) == (fused.shape, fused.dtype), name
+        parameter.data.copy_(fused)
     method.process_weights_after_loading(layer)
-    x, weight = torch.randn(3, INPUTS), torch.cat([dequantize(form, part) for part in parts])
-    found = method.apply(layer, x, torch.ones(sum(OUTPUTS)))
-    torch.testing.assert_close(found, x @ weight.t() + 1, rtol=1e-4, atol=1e-4)
+    x = torch.randn(5, INPUTS, generator=torch.Generator().manual_seed(2)).to(torch.bfloat16)
+    weight = torch.cat([dequantize(form, part) for part in _parts(form)])
+    right = x.to(torch.float32) @ weight.t()
+    found = method.apply(layer, x).to(torch.float32)
+    assert float((found - right).norm() / right.norm()) < 0.01
 
 
-@pytest.mark.parametrize("form", QUANTIZED, ids=lambda form: f"{form.name} {form.details}".strip())
-def test_nothing_that_was_loaded_is_held_beside_the_kernels_own(form: Format) -> None:
-    parts = generated_layer(form, OUTPUTS, INPUTS)
-    method, layer = made_for(form, parts)
-    load(layer, SimpleNamespace(parts=parts))  # type: ignore[arg-type]
+@pytest.mark.parametrize("form", FORMATS, ids=NAMES)
+def test_a_rank_of_two_holds_half_of_what_is_cut(form: Format) -> None:
+    _, whole = made(form)
+    for row in (False, True):
+        _, half = made(form, ranks=2, row=row)
+        for name, parameter in half.named_parameters():
+            axes = AXES.get(form.kind, WHOLE).get(name, (None, None))
+            axis = axes[1] if row else axes[0]
+            full = list(getattr(whole, name).shape)
+            shared = axis is None or axis >= len(full) or full[axis] == 1
+            scattered = row and form.act_order and name in ("scales", "qzeros", "weight_scale", "weight_zero_point")
+            if not (shared or scattered or name in ("input_scale",) or full == [len(OUTPUTS)]):
+                full[axis] //= 2
+            assert list(parameter.shape) == full, (name, row)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=NAMES)
+def test_what_was_loaded_is_let_go_and_the_weight_stays_compressed(form: Format) -> None:
+    method, layer = made(form)
+    for name, parameter in layer.named_parameters():
+        parameter.data.copy_(_fused(form, name).reshape(parameter.shape))
     method.process_weights_after_loading(layer)
-    assert layer.mixprec_names
-    assert all(name.startswith("mixprec_") for name, _ in layer.named_parameters())
+    assert not {"weight", "qweight", "weight_packed"} & {name for name, _ in layer.named_parameters()}
+    held = sum(parameter.nbytes for parameter in layer.parameters())
+    assert held < 1.3 * INPUTS * sum(OUTPUTS) * form.bits / 8
 
 
-def test_a_rank_of_two_holds_half_of_the_inputs_but_every_group_of_an_act_order() -> None:
-    ordered = next(form for form in QUANTIZED if form.act_order)
-    for form, groups in ((INT4, 1), (ordered, 2)):
-        _, layer = made_for(form, generated_layer(form, OUTPUTS, INPUTS), inputs=INPUTS // 2)
-        shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}
-        assert shapes["qweight"] == (INPUTS // 2 // 8, sum(OUTPUTS))
-        assert shapes["scales"] == (groups, sum(OUTPUTS))
+def test_applying_can_be_traced_as_one_graph() -> None:
+    method, layer = made(FORMATS[0])
+    for name, parameter in layer.named_parameters():
+        parameter.data.copy_(_fused(FORMATS[0], name).reshape(parameter.shape))
+    method.process_weights_after_loading(layer)
+    x = torch.ones(2, INPUTS, dtype=torch.bfloat16)
 
+    def run(inputs: Any) -> Any:
+        return method.apply(layer, inputs)
 
-def test_a_module_of_parameters_that_lacks_a_class_is_named() -> None:
-    with pytest.raises(AttributeError, match="BasevLLMParameter"):
-        ParameterKinds.of(SimpleNamespace())
-
-
-def test_a_tensor_without_a_place_and_a_parameter_that_nothing_fills_are_refused() -> None:
-    parts = generated_layer(INT4, OUTPUTS, INPUTS)
-    for tensors, words in (
-        ([{**part, "other": part["scales"]} for part in parts], "no parameter for the checkpoint's other"),
-        ([{"qweight": part["qweight"]} for part in parts], "fills no qzeros, scales"),
-    ):
-        _, layer = made_for(INT4, parts)
-        with pytest.raises(ValueError, match=words):
-            load(layer, SimpleNamespace(parts=tensors))  # type: ignore[arg-type]
-
-
-def test_a_fused_layer_is_named_as_models_name_it() -> None:
-    own = named(["model.layers.3.mlp.gate_proj", "model.layers.3.mlp.up_proj"])
-    assert (own.prefix, own.packed) == ("model.layers.3.mlp.gate_up_proj", {"gate_up_proj": ["gate_proj", "up_proj"]})
-    assert named(["model.layers.3.mlp.down_proj"]).prefix == "model.layers.3.mlp.down_proj"
-    assert named(["first.a", "first.b"]).packed == {"fused_proj": ["a", "b"]}
+    traced = torch.compile(run, backend="eager", fullgraph=True)
+    assert torch.equal(traced(x), run(x))
