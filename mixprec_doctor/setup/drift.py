@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["drift_of", "valid_choices"]
+__all__ = ["concerning", "drift_of", "valid_choices", "with_kept"]
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mixprec_doctor.records.kernel import KernelChoice
@@ -12,6 +13,7 @@ from mixprec_doctor.records.setup import Aspect, Drift, Fingerprint, Setup
 from mixprec_doctor.records.workload import Workload, WorkloadLayer
 
 _CONFIG = "config.json"
+_MOST_KEPT = 1000  # choices of other workloads
 
 
 def drift_of(before: Fingerprint, now: Fingerprint) -> tuple[Drift, ...]:
@@ -79,3 +81,34 @@ def valid_choices(
         else:
             held.append(choice.for_layers(layer))
     return tuple(held), tuple(missing)
+
+
+def concerning(drifts: Iterable[Drift], workload: Workload) -> tuple[Drift, ...]:
+    """Those drifts that a workload depends on: of files, only its own."""
+    folders = {Path(layer.folder) for layer in workload.layers}
+    return tuple(
+        each
+        for each in drifts
+        if each.aspect is not Aspect.FILE or each.name == workload.name or Path(each.name).parent in folders
+    )
+
+
+def with_kept(setup: Setup, before: Setup | None, drifts: Iterable[Drift]) -> Setup:
+    """A setup with what an earlier one proved of other layers and what still holds; checkpoints that are gone go."""
+    counting = [each for each in drifts if each.counts]
+    if before is None or before.engine != setup.engine or any(each.aspect is not Aspect.FILE for each in counting):
+        return setup
+    changed = {Path(each.name).parent for each in counting if Path(each.name).name == _CONFIG}
+    own = {(choice.folder, choice.format, choice.shape, choice.dtype) for choice in setup.choices}
+    kept = [
+        choice
+        for choice in before.choices
+        if choice.folder is not None
+        and (choice.folder, choice.format, choice.shape, choice.dtype) not in own
+        and Path(choice.folder) not in changed
+        and Path(choice.folder).is_dir()
+    ][-_MOST_KEPT:]
+    folders = {Path(choice.folder) for choice in kept if choice.folder is not None}
+    files = {name: digest for name, digest in before.fingerprint.files.items() if Path(name).parent in folders}
+    fingerprint = replace(setup.fingerprint, files={**files, **setup.fingerprint.files})
+    return replace(setup, choices=(*kept, *setup.choices), fingerprint=fingerprint)

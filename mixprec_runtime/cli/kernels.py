@@ -35,7 +35,7 @@ def with_kernels(
     from mixprec_runtime.reports.setup_text import proved_text, revalidated_text
 
     workload = workload_of(plan, wish)
-    kept = setup_place(wish.file, engine=engine, ranks=workload.ranks, root=cache_folder())
+    kept = setup_place(engine=engine, root=cache_folder())
     verified = revalidate(workload, engine=engine, named=setup, kept=kept)
     if prove or verified.setup is not None:
         click.echo(revalidated_text(verified), err=True, nl=False)

@@ -92,5 +92,5 @@ def _with_kernels(made: Plan, wish: Mix, *, ranks: int, engine: str, against: st
         if against is not None:
             choices = foresee_release(workload, against, machine=described or read_machine())
         else:
-            choices = foresee(workload, wish.file, engine=engine, root=cache_folder(), machine=described)
+            choices = foresee(workload, engine=engine, root=cache_folder(), machine=described)
     return with_choices(made, choices)

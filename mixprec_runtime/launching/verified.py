@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["KeptFrom", "Verified", "refuse_placeholders", "revalidate", "setup_place", "verify"]
 
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +16,17 @@ from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.setup import Drift, Setup
 from mixprec_doctor.records.workload import Workload, WorkloadLayer
-from mixprec_doctor.setup import InvalidSetup, drift_of, make_setup, read_setup, refresh, valid_choices, write_setup
+from mixprec_doctor.setup import (
+    InvalidSetup,
+    concerning,
+    drift_of,
+    make_setup,
+    read_setup,
+    refresh,
+    valid_choices,
+    with_kept,
+    write_setup,
+)
 from mixprec_runtime.planning.kernels import unserved
 
 Progress = Callable[[int, int, object], None]
@@ -55,10 +64,9 @@ class Verified:
     seconds: float
 
 
-def setup_place(mix_file: Path, *, engine: str, ranks: int, root: Path) -> Path:
-    """Where the setup of a mix file is kept between launches from this environment."""
-    digest = hashlib.sha256(json.dumps([str(mix_file.absolute()), engine, ranks, sys.prefix]).encode()).hexdigest()
-    return root / "setups" / f"{mix_file.stem[:40]}-{digest[:12]}.json"
+def setup_place(*, engine: str, root: Path) -> Path:
+    """Where all that was proved of an engine in this environment is kept between launches, of whatever mixture."""
+    return root / "setups" / f"{engine}-{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}.json"
 
 
 def revalidate(workload: Workload, *, engine: str, named: Path | None, kept: Path) -> Verified:
@@ -77,12 +85,12 @@ def revalidate(workload: Workload, *, engine: str, named: Path | None, kept: Pat
             if file is named:
                 raise
             continue  # it is made anew
-        if (setup.engine, setup.ranks) != (engine, workload.ranks) and file is named:
+        if file is named and (setup.engine, setup.ranks) != (engine, workload.ranks):
             raise InvalidSetup(
                 file,
                 f"is for {setup.engine} on {setup.ranks} ranks, wanted {engine} on {workload.ranks} ranks",
             )
-        drifts = drift_of(setup.fingerprint, refresh(setup.fingerprint))
+        drifts = concerning(drift_of(setup.fingerprint, refresh(setup.fingerprint)), workload)
         asked = workload if found is None else replace(workload, layers=found.missing)
         held, missing = valid_choices(setup, drifts, asked)
         if found is None:
@@ -124,8 +132,17 @@ def verify(
         resolutions=open_engine(environment, engine).roles() if installed.root is not None else (),
         seconds=time.perf_counter() - began,
     )
-    write_setup(setup, kept)
+    write_setup(with_kept(setup, *_kept(kept)), kept)
     return replace(verified, choices=setup.choices, missing=(), setup=setup, seconds=setup.seconds)
+
+
+def _kept(file: Path) -> tuple[Setup | None, tuple[Drift, ...]]:
+    """What earlier launches kept, and what has changed since."""
+    try:
+        setup = read_setup(file)
+    except InvalidSetup:
+        return None, ()
+    return setup, drift_of(setup.fingerprint, refresh(setup.fingerprint))
 
 
 def refuse_placeholders(choices: tuple[KernelChoice, ...]) -> None:

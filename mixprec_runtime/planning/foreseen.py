@@ -18,9 +18,7 @@ from mixprec_runtime.launching.verified import revalidate, setup_place
 PREFERRED = ("vllm", "sglang")
 
 
-def foresee(
-    workload: Workload, mix_file: Path, *, engine: str, root: Path, machine: Machine | None = None
-) -> tuple[KernelChoice, ...]:
+def foresee(workload: Workload, *, engine: str, root: Path, machine: Machine | None = None) -> tuple[KernelChoice, ...]:
     """The choices for each layer of a workload; empty where there is no engine to read.
 
     ``engine`` is its name or "auto". A described ``machine`` is judged by reading alone; nothing was proved on it.
@@ -32,7 +30,7 @@ def foresee(
         return ()
     proved: tuple[KernelChoice, ...] = ()
     if machine is None:
-        kept = setup_place(mix_file, engine=name, ranks=workload.ranks, root=root)
+        kept = setup_place(engine=name, root=root)
         verified = revalidate(workload, engine=name, named=None, kept=kept)
         if not verified.missing:
             return verified.choices

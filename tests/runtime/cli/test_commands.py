@@ -318,7 +318,7 @@ def test_a_launch_whose_engine_cannot_be_tried_ends_with_the_reason(
         pytest.skip("vllm is installed here")
     said = mixprec("launch", mixture.mix(MIX), "--", "--port", str(free()))
     assert said.code == 1
-    assert "no kernel of vllm could be tried" in said.err and "No module named 'vllm'" in said.err
+    assert "no kernel of vllm could be tried" in said.err and "No module named " in said.err
     assert "Traceback" not in said.err
     assert left_behind(mixture) == []
 

@@ -10,9 +10,9 @@ import pytest
 
 from mixprec_doctor.records.environment import InstalledEngine
 from mixprec_doctor.records.kernel import Tier, Verdict
-from mixprec_doctor.records.setup import Setup
+from mixprec_doctor.records.setup import Aspect, Drift, Setup
 from mixprec_doctor.records.workload import Workload
-from mixprec_doctor.setup import InvalidSetup, make_setup, write_setup
+from mixprec_doctor.setup import InvalidSetup, make_setup, read_setup, with_kept, write_setup
 from mixprec_runtime.launching.verified import KeptFrom, refuse_placeholders, revalidate, setup_place
 from mixprec_runtime.reports.setup_text import proved_text, revalidated_text
 from tests.doctor.setup.environments import GPTQ, choice, environment_of, install, layer, workload
@@ -97,15 +97,33 @@ def test_a_setup_for_another_engine_or_other_ranks_is_refused(served: Workload, 
         revalidate(replace(served, ranks=2), engine="vllm", named=file, kept=tmp_path / "none.json")
 
 
-def test_each_mix_file_engine_and_number_of_ranks_has_a_place_of_its_own(tmp_path: Path) -> None:
-    places = {
-        setup_place(mix, engine=engine, ranks=ranks, root=tmp_path)
-        for mix in (Path("a.yaml"), Path("b/a.yaml"))
-        for engine in ("vllm", "sglang")
-        for ranks in (1, 2)
-    }
-    assert len(places) == 8
-    assert setup_place(Path("a.yaml"), engine="vllm", ranks=1, root=tmp_path) in places
+def test_what_is_proved_of_one_mixture_serves_another_of_the_same_checkpoints(
+    served: Workload, setup: Setup, tmp_path: Path
+) -> None:
+    kept = setup_place(engine="vllm", root=tmp_path)
+    for each in served.layers:
+        Path(each.folder).mkdir()
+    write_setup(replace(setup, choices=setup.choices[:1]), kept)
+    first = read_setup(kept)
+    write_setup(with_kept(replace(setup, choices=setup.choices[1:], workload="other.yaml"), first, ()), kept)
+    found = revalidate(served, engine="vllm", named=None, kept=kept)
+    assert found.missing == ()
+    Path(served.layers[0].folder).rmdir()
+    gone = with_kept(replace(setup, choices=setup.choices[1:]), first, ())
+    assert gone.choices == setup.choices[1:]
+
+
+def test_nothing_is_kept_across_a_change_that_counts(setup: Setup, served: Workload) -> None:
+    Path(served.layers[0].folder).mkdir()
+    drift = Drift(aspect=Aspect.DISTRIBUTION, name="vllm", before="0.32.0", now="0.33.0")
+    new = replace(setup, choices=setup.choices[1:])
+    assert with_kept(new, setup, (drift,)) == new
+    assert with_kept(new, replace(setup, engine="sglang"), ()) == new
+    assert len(with_kept(new, setup, ()).choices) == 2
+
+
+def test_each_engine_has_a_place_of_its_own(tmp_path: Path) -> None:
+    assert setup_place(engine="vllm", root=tmp_path) != setup_place(engine="sglang", root=tmp_path)
 
 
 def test_layers_with_nothing_but_a_placeholder_are_refused_with_every_reason(setup: Setup) -> None:
