@@ -35,7 +35,9 @@ COMPANIONS: Mapping[FormatKind, frozenset[str]] = {
     FormatKind.FP8: frozenset(
         {"weight", "weight_scale", "weight_scale_inv", "input_scale", "activation_scale", "bias"}
     ),
-    FormatKind.INT8: frozenset({"weight", "weight_scale", "weight_zero_point", "input_scale", "bias"}),
+    FormatKind.INT8: frozenset(
+        {"weight", "weight_scale", "weight_scale_inv", "weight_zero_point", "input_scale", "bias"}
+    ),
     FormatKind.GPTQ: frozenset({"qweight", "qzeros", "scales", "g_idx", "bias"}),
     FormatKind.AWQ: frozenset({"qweight", "qzeros", "scales", "bias"}),
     FormatKind.PACKED: frozenset(
@@ -78,6 +80,8 @@ def read_module(
     if kind is None:
         return MalformedModule(reason=f"its tensors make no known layout: {listed(tensors)}")
     missing = REQUIRED[kind] - tensors.keys()
+    if "weight_scale_inv" in tensors:
+        missing -= {"weight_scale"}  # its other name, where blocks share scales
     if missing and kind is not FormatKind.PLAIN:
         return MalformedModule(reason=f"{kind.value} needs {', '.join(sorted(missing))} beside {listed(tensors)}")
     unknown = tensors.keys() & QUANTIZED_ONLY if kind is FormatKind.PLAIN else tensors.keys() - COMPANIONS[kind]

@@ -60,7 +60,7 @@ class Layouts:
             self._opened[source] = open_checkpoint(Path(self._folders[source]))
         checkpoint = self._opened[source]
         tensors = checkpoint.of_module(module)
-        read = read_module(tensors, checkpoint.quantization)
+        read = read_module(tensors, checkpoint.quantization, module=module)
         if not isinstance(read, ModuleWeights):
             raise ChangedModule(module, self._folders[source], getattr(read, "reason", str(read)))
         return read.format, {suffix: (header.dtype, header.shape) for suffix, header in tensors.items()}

@@ -72,6 +72,12 @@ def test_a_block_scale_of_fine_grained_fp8_is_known() -> None:
     assert judged(matrix("F8_E4M3", (2, 4), "weight_scale_inv")).format.name == "fp8-block"
 
 
+def test_blocks_of_int8_are_known_by_either_name_of_their_scales() -> None:
+    for name in ("weight_scale", "weight_scale_inv"):
+        found = judged({"weight": Tensor("I8", (256, 384)), name: Tensor("F32", (2, 3))}).format
+        assert (found.name, found.block) == ("int8-block", (128, 128))
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_gptq_bits_follow_from_the_shapes(bits: int) -> None:
     tensors = {
