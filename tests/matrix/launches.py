@@ -84,7 +84,9 @@ class Launched:
         return self.process.wait(timeout=60)
 
 
-def start(mix: Path, folder: Path, *, port: int | None = None, quiet: bool = True) -> Launched:
+def start(
+    mix: Path, folder: Path, *, port: int | None = None, quiet: bool = True, options: tuple[str, ...] = ()
+) -> Launched:
     """Start ``mixprec launch`` on a mix file; its output goes to a file in ``folder``."""
     port = port or free_port()
     mark = uuid.uuid4().hex
@@ -96,7 +98,7 @@ def start(mix: Path, folder: Path, *, port: int | None = None, quiet: bool = Tru
         "VLLM_NO_USAGE_STATS": "1",
         MARK: mark,
     }
-    words = [sys.executable, "-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), str(mix)]
+    words = [sys.executable, "-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), *options, str(mix)]
     with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             [*words, "--", "--port", str(port)],
