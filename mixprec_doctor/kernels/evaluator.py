@@ -65,10 +65,21 @@ class Evaluator:
         finally:
             self.paths, self._depth = before, depth
 
+    def once(self, work: Callable[[], object]) -> object:
+        """What some work gives where nothing has to be assumed for it; else it is unknown."""
+        outcomes, whole = self.every_path(work, most=1)
+        if not outcomes:
+            return Unknown("what takes too long to read")
+        if outcomes[0].raised is not None:
+            raise outcomes[0].raised
+        return outcomes[0].value if whole else Unknown(outcomes[0].assumed[0][0])
+
     def text(self, source: str, module: str) -> object:
         """The value of an expression, written in a module of the engine."""
         parsed = self.exports.sources.module(module)
-        return Unknown(source) if parsed is None else self.value(parse_expression(source), Frame(parsed))
+        if parsed is None:
+            return Unknown(source)
+        return self.once(lambda: self.value(parse_expression(source), Frame(parsed)))
 
     def value(self, node: ast.expr, frame: Frame) -> object:
         """What an expression gives."""

@@ -156,7 +156,8 @@ class Life:
         found = self._roles(role) if role is not None else None
         if found is None or found.module is None or found.name is None or not self._ev.names.follows(found.module):
             return None
-        made = self._ev.names.look_up(found.module, found.name)
+        module, name = found.module, found.name
+        made = self._ev.once(lambda: self._ev.names.look_up(module, name))
         return made if isinstance(made, Class) else None
 
     def _scheme(self) -> Class | None:
@@ -165,7 +166,7 @@ class Life:
             return None
         package = f"{config.module.rpartition('.')[0]}.schemes"
         for name in self._origin.scheme:
-            found = self._ev.names.look_up(package, name)
+            found = self._ev.once(lambda name=name: self._ev.names.look_up(package, name))  # type: ignore[misc]
             if isinstance(found, Class):
                 return found
         return None

@@ -184,7 +184,7 @@ def _dtypes(route: Route, of: Class) -> Answer | None:
 
 def _stated(route: Route, of: Class, name: str) -> object:
     try:
-        return route.ev.method(of, name)
+        return route.ev.once(lambda: route.ev.method(of, name))
     except Raised:
         return None
 

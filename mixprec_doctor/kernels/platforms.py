@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __all__ = ["furnish", "set_layer"]
 
+import contextlib
+from functools import partial
+
 from mixprec_doctor.kernels.device import Device
 from mixprec_doctor.kernels.evaluator import Evaluator
 from mixprec_doctor.kernels.values import Builtin, Class, External, Instance, Raised, Unknown
@@ -71,13 +74,11 @@ def _compilation(ev: Evaluator) -> Instance:
 def _vllm_platform(ev: Evaluator, device: Device) -> object:
     """An object of the engine's own platform class; only what the hardware says is put in its place."""
     for module, name in _PLATFORMS[device.kind]:
-        found = ev.names.look_up(module, name)
+        found = ev.once(partial(ev.names.look_up, module, name))
         if isinstance(found, Class):
             found.given |= _hardware(ev, device)
-            try:
-                return ev.call(found, [])
-            except Raised:
-                continue
+            with contextlib.suppress(Raised):
+                return ev.once(partial(ev.call, found, []))
     return Unknown("current_platform")
 
 
