@@ -38,7 +38,7 @@ class Finder(importlib.abc.MetaPathFinder):
         run = spec.loader.exec_module
         def exec_module(module):
             run(module)
-            module.Fp8LinearMethod.apply = lambda *args, **kwargs: os.abort()
+            module.Fp8LinearMethod.process_weights_after_loading = lambda *args, **kwargs: os.abort()
         spec.loader.exec_module = exec_module
         return spec
 
