@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,13 +47,15 @@ MOST_COPIES = 32
 ERROR_ROWS = 16
 
 Runs = Sequence[Callable[[torch.Tensor], torch.Tensor]]
-Native = Callable[[Format, LinearShape, "torch.dtype", "torch.device", int], "tuple[str, Runs]"]
-"""An engine's own kernel: its name, and that many copies of a layer ready to run."""
+Made = tuple[str, Runs, "float | None"]
+"""A kernel's name, copies of a layer ready to run, and the bits that it holds per weight where that is known."""
+Native = Callable[[Format, LinearShape, "torch.dtype", "torch.device", int], Made]
+"""An engine's own kernel, made for a format and shape, so many copies of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One kernel at one format and shape. ``seconds`` and ``plain_seconds`` are medians, a pair for each of ``rows``."""
+    """One kernel at one format and shape; ``seconds`` and ``plain_seconds`` are medians, one for each of ``rows``."""
 
     format: str
     inputs: int
@@ -91,21 +94,27 @@ def measure(
                 continue
             wanted = dequantize(form, part).to(device)
             fused = {name: tensor.to(device) for name, tensor in fused_layer([part]).items()}
-            for kernel in PORTABLE:
-                if _refused(kernel, form, shape, device=device, dtype=dtype):
-                    continue
-                state = prepare(kernel.name, form, fused, (outputs,), dtype)
-                runs = _copies(kernel.name, state, copies)
-                bits = state_bytes(state) * 8 / (inputs * outputs)
-                yield _figure(form, shape, kernel.name, runs, plain, wanted, dtype=dtype, rows=rows, bits=bits)
+            made: list[tuple[str, Callable[[], Made]]] = [
+                (kernel.name, partial(_portable, kernel.name, form, fused, shape, dtype, copies))
+                for kernel in PORTABLE
+                if not _refused(kernel, form, shape, device=device, dtype=dtype)
+            ]
             if native is not None:
+                made.append(("native", partial(native, form, shape, dtype, device, copies)))
+            for label, make in made:
                 try:
-                    name, runs = native(form, shape, dtype, device, copies)
-                except Exception as fault:  # noqa: BLE001  whatever an engine raises is the figure
+                    name, runs, bits = make()
+                    yield _figure(form, shape, name, runs, plain, wanted, dtype=dtype, rows=rows, bits=bits)
+                except Exception as fault:  # noqa: BLE001  whatever a kernel raises is the figure
                     words = " ".join(f"{type(fault).__name__}: {fault}".split())[:120]
-                    yield Figure(format=_name(form), inputs=inputs, outputs=outputs, kernel="native", fault=words)
-                else:
-                    yield _figure(form, shape, name, runs, plain, wanted, dtype=dtype, rows=rows, bits=None)
+                    yield Figure(format=_name(form), inputs=inputs, outputs=outputs, kernel=label, fault=words)
+
+
+def _portable(
+    kernel: str, form: Format, fused: dict[str, torch.Tensor], shape: LinearShape, dtype: torch.dtype, copies: int
+) -> Made:
+    state = prepare(kernel, form, fused, shape.outputs, dtype)
+    return kernel, _copies(kernel, state, copies), state_bytes(state) * 8 / (shape.inputs * shape.out)
 
 
 def _fitting(form: Format, inputs: int) -> Format:

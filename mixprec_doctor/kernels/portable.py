@@ -9,6 +9,7 @@ PyTorch's operators are those of their own checks:
   divisible by 8, inputs by 16 times the inner tiles, capability 8.0;
 * int8 on a CPU: ``_weight_int8pack_mm`` (``native/cpu/int8mm_kernel.cpp``): it checks nothing of the inputs, and reads
   past a row that no vector register divides;
+* int8 by groups on a CPU: the same operator, its rows the length of a group;
 * int8 on CUDA: ``_int_mm`` (``native/cuda/Blas.cpp``): inputs and outputs divisible by 8, more than 16 rows;
 * FP8 on CUDA: ``_scaled_mm`` (same file): inputs and outputs divisible by 16, capability 8.9.
 """
@@ -61,6 +62,7 @@ class PortableKernel:
     bits: frozenset[int] | None = None  # None: any
     scales: frozenset[str] | None = None  # forms of scales of FP8 and INT8; None: any
     int4_groups: bool = False  # only groups that INT4_GROUPS divide
+    group_multiple: int | None = None  # only groups, or widths of blocks, that are a multiple; blocks that fit evenly
 
 
 KNOWN_VARIANTS = frozenset({None, "gptq_v2"})
@@ -105,6 +107,15 @@ PORTABLE: tuple[PortableKernel, ...] = (
                 activations=frozenset({Activation.DYNAMIC}),
             ),
         },
+    ),
+    PortableKernel(
+        name="portable int8 groups",
+        how="PyTorch's int8 product, one for each group of inputs",
+        kinds=frozenset({FormatKind.GPTQ, FormatKind.AWQ, FormatKind.PACKED, FormatKind.INT8}),
+        bits=frozenset({8}),
+        scales=frozenset({"block"}),
+        group_multiple=32,
+        demands={"cpu": Demands(operators=frozenset({"_weight_int8pack_mm"}), inputs_multiple=32)},
     ),
     PortableKernel(
         name="portable fp8",
@@ -200,12 +211,18 @@ def _format_refusals(kernel: PortableKernel, format: Format, shape: LinearShape)
     reasons = []
     if kernel.bits is not None and format.bits not in kernel.bits:
         reasons.append(f"has weights of {' and '.join(map(str, sorted(kernel.bits)))} bits, not of {format.bits}")
-    if kernel.scales is not None and format.scale not in kernel.scales:
+    scaled = format.kind in (FormatKind.FP8, FormatKind.INT8)
+    if kernel.scales is not None and scaled and format.scale not in kernel.scales:
         reasons.append(f"has scales per {' and '.join(sorted(kernel.scales))}, not per {format.scale}")
     if kernel.int4_groups and int4_group(format.group, shape.inputs) is None:
         known = ", ".join(map(str, sorted(INT4_GROUPS)))
         reasons.append(f"has groups of {known} inputs and multiples, not of {format.group or shape.inputs}")
-    if kernel.int4_groups and format.act_order and shape.inputs != shape.full_inputs:
+    if kernel.group_multiple is not None:
+        group = format.block[1] if format.block and format.scale == "block" else format.group or shape.inputs
+        if group % kernel.group_multiple or shape.inputs % group:
+            reasons.append(f"has groups of a multiple of {kernel.group_multiple} inputs, not of {group}")
+    sorts = kernel.int4_groups or kernel.group_multiple is not None
+    if sorts and format.act_order and shape.inputs != shape.full_inputs:
         reasons.append("cannot sort the inputs of an act-order layer of which this rank has only a part")
     reasons += _cut_units(format, shape)
     if format.variant not in KNOWN_VARIANTS:

@@ -21,6 +21,7 @@ State = dict[str, "torch.Tensor | int"]
 _PREPARED = {
     "portable int4": int4.prepare,
     "portable int8": int8.prepare,
+    "portable int8 groups": int8.prepare_groups,
     "portable fp8": fp8.prepare,
     "portable tiles": tiles.prepare,
 }
@@ -54,6 +55,8 @@ def apply(
         out = int4.apply(rows, state)
     elif kernel == "portable int8":
         out = int8.int8_linear(rows, *_tensors(state, "codes", "scales"))
+    elif kernel == "portable int8 groups":
+        out = int8.grouped_linear(rows, state)
     else:
         out = fp8.fp8_linear(rows, state)
     return _shaped(x, out if bias is None else out + bias)

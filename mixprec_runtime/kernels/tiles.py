@@ -42,6 +42,8 @@ def prepare(format: Format, tensors: Mapping[str, torch.Tensor], widths: Sequenc
         half = weight.inputs // 2
         codes = codes[:, :half] | (codes[:, half:] << 4)
         state["packing"] = FLOAT4 if weight.float4 else NIBBLES
+    if weight.float4:  # made here: a CUDA graph cannot take it from the CPU
+        state["table"] = torch.tensor([*_E2M1, *(-value for value in _E2M1)], dtype=dtype, device=codes.device)
     elif codes.dtype is torch.uint8 and format.bits == 8 and weight.zeros is None:
         codes = (codes ^ 128).view(torch.int8)  # the same numbers less 128, and nothing left to subtract
         state["zero"] = 0
@@ -84,7 +86,7 @@ def tiled_linear(x: torch.Tensor, state: Mapping[str, torch.Tensor | int], bias:
 def _widened(state: Mapping[str, torch.Tensor | int], rows: slice, dtype: torch.dtype, *, scaled: bool) -> torch.Tensor:
     """Weights of some outputs in ``dtype``; without their scale where that multiplies the result."""
     codes = _tensor(state, "codes")[rows]
-    wide = _wide(codes, int(state["packing"]), dtype)
+    wide = _wide(state, codes, dtype)
     scales, zeros, index = _tensor(state, "scales")[rows], state.get("zeros"), state.get("index")
     if isinstance(index, torch.Tensor):
         scales = scales.index_select(1, index)
@@ -103,7 +105,8 @@ def _widened(state: Mapping[str, torch.Tensor | int], rows: slice, dtype: torch.
     return grouped.view(wide.shape)
 
 
-def _wide(codes: torch.Tensor, packing: int, dtype: torch.dtype) -> torch.Tensor:
+def _wide(state: Mapping[str, torch.Tensor | int], codes: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    packing = state["packing"]
     if packing == BYTE:
         if codes.dtype is torch.float8_e4m3fn and codes.device.type == "cpu":
             return _from_e4m3(codes).to(dtype)
@@ -111,8 +114,7 @@ def _wide(codes: torch.Tensor, packing: int, dtype: torch.dtype) -> torch.Tensor
     nibbles = torch.cat([codes & 15, codes >> 4], dim=-1)
     if packing == NIBBLES:
         return nibbles.to(dtype)
-    table = torch.tensor([*_E2M1, *(-value for value in _E2M1)], dtype=dtype, device=codes.device)
-    return table[nibbles.to(torch.int32)]
+    return _tensor(state, "table").index_select(0, nibbles.view(-1).to(torch.int32)).view(nibbles.shape)
 
 
 def _from_e4m3(codes: torch.Tensor) -> torch.Tensor:

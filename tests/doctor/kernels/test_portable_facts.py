@@ -67,6 +67,11 @@ def test_a_gpu_of_today_takes_each_format_in_its_own_kernel() -> None:
      Format(kind=FormatKind.FP8, bits=8, scale="channel"), {}),
     ("cannot sort the inputs of an act-order layer", "portable int4",
      Format(kind=FormatKind.GPTQ, bits=4, group=128, act_order=True), {"layer": shape(4096, 2048, of=4096)}),
+    ("has groups of a multiple of 32 inputs, not of 48", "portable int8 groups",
+     Format(kind=FormatKind.GPTQ, bits=8, group=48), {"layer": shape(4096, 4800), "device": "cpu"}),
+    ("cannot sort the inputs", "portable int8 groups",
+     Format(kind=FormatKind.GPTQ, bits=8, group=128, act_order=True),
+     {"layer": shape(4096, 2048, of=4096), "device": "cpu"}),
     ("does not know the variant gemv of awq", "portable tiles",
      Format(kind=FormatKind.AWQ, bits=4, group=128, variant="gemv"), {}),
 ])  # fmt: skip

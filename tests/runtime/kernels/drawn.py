@@ -85,13 +85,13 @@ def layers(draw: Any) -> Layer:
 def bound(layer: Layer, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """How far each output may be from float32, from the roundings that a kernel makes.
 
-    Of a weight ``(q - z) * s``: the scale, the shift ``(8 - z) * s`` that the int4 product adds, the product. Then sums
-    in float32, in any order, and the result.
+    Of a weight ``(q - z) * s``: the scale, the shift by half of the range that int4 and int8 products add, the product
+    of a group. Then sums in float32, in any order, and the result.
     """
     unit = UNITS[dtype]
     held = grouped_weight("test", layer.format, layer.fused, layer.widths)
     steps = held.scales.to(torch.float32).abs().amax(dim=1, keepdim=True)
-    shift = 8.0 if held.zeros is not None and layer.format.bits == 4 else 0.0
+    shift = float(1 << (layer.format.bits - 1)) if held.zeros is not None else 0.0
     sizes = layer.weight.abs() + shift * steps
     through = x.to(torch.float32).abs() @ sizes.t()
     wanted = (x.to(torch.float32) @ layer.weight.t()).abs()

@@ -72,7 +72,7 @@ def test_weights_stay_compressed(layer: Layer) -> None:
 
 @pytest.mark.parametrize("form, kernel", [
     (GPTQ, "portable int4"), (INT8, "portable int8"), (FP8_BLOCKS, "portable tiles"),
-    (Format(kind=FormatKind.GPTQ, bits=8, group=64, symmetric=False, act_order=True), "portable tiles"),
+    (Format(kind=FormatKind.GPTQ, bits=8, group=64, symmetric=False, act_order=True), "portable int8 groups"),
 ])  # fmt: skip
 def test_applying_is_one_graph_for_any_number_of_rows(form: Format, kernel: str) -> None:
     layer = make_layer(form, (48, 32), 128)
