@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["bench"]
+__all__ = ["bench", "bench_kernels"]
 
 import nox
 
 from noxfiles.cells import cells_of
 from noxfiles.environments import cell_folder
+from noxfiles.quality import TORCH
 
 
 @nox.session
@@ -22,3 +23,11 @@ def bench(session: nox.Session) -> None:
         else:
             session.log(f"left out: {cell.name}, which is not installed; nox -s inspect installs it")
     session.run("python", "-m", "benchmarks", *pythons, *session.posargs)
+
+
+@nox.session
+def bench_kernels(session: nox.Session) -> None:
+    """Seconds and errors of portable kernels beside 16 bits, on this machine's CPU; ``-- --device cuda`` on its GPU."""
+    session.install(TORCH)
+    session.install("-e", ".")
+    session.run("python", "-m", "benchmarks.kernels", *session.posargs)
