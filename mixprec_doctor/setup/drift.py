@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mixprec_doctor.records.kernel import KernelChoice
+from mixprec_doctor.records.kernel import KernelChoice, Tier
 from mixprec_doctor.records.setup import Aspect, Drift, Fingerprint, Setup
 from mixprec_doctor.records.workload import Workload, WorkloadLayer
 
@@ -71,7 +71,10 @@ def valid_choices(
     proved = {
         (choice.folder, choice.format, choice.shape): choice
         for choice in setup.choices
-        if choice.dtype == workload.dtype and choice.folder is not None and Path(choice.folder) not in configs
+        if choice.dtype == workload.dtype
+        and choice.folder is not None
+        and Path(choice.folder) not in configs
+        and _is_decided(choice)
     }
     held, missing = [], []
     for layer in workload.layers:
@@ -81,6 +84,12 @@ def valid_choices(
         else:
             held.append(choice.for_layers(layer))
     return tuple(held), tuple(missing)
+
+
+def _is_decided(choice: KernelChoice) -> bool:
+    """Whether trials came to an end for it; what the time did not suffice for is tried anew."""
+    winner = choice.winner
+    return winner is None or winner.proof is not None or winner.tier is Tier.PLACEHOLDER
 
 
 def concerning(drifts: Iterable[Drift], workload: Workload) -> tuple[Drift, ...]:

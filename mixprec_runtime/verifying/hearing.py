@@ -89,6 +89,11 @@ class Hearing:
         if not kernel:
             heard.tier = Tier.PORTABLE  # it died while the engine chose: there is nothing to leave out
 
+    def abandon(self, fault: str) -> None:
+        """Nothing can be tried at all: every layer that has no end gets this as the reason."""
+        for heard in self.waiting:
+            heard.fault, heard.finished = fault, True
+
     def _begin(self, heard: Heard, tier: Tier, kernel: str | None) -> None:
         layer = self._asked[heard.number]
         self.now = f"{kernel or 'the choice of the engine'} for {layer.format.name} {layer.shape}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.probe import Limits, probe
 from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.probe import Kind, Outcome, Probe, ProbeRequest
@@ -31,19 +31,14 @@ Progress = Callable[[int, int, object], None]  # how many layers are done, of ho
 
 
 class CannotProve(MixprecError):
-    """Nothing of a workload could be tried with an engine."""
+    """An engine whose layers mixprec cannot try."""
 
-    exit_code = ExitCode.FINDINGS
-
-    def __init__(self, engine: str, fault: str, lines: tuple[str, ...] = ()) -> None:
-        super().__init__(engine, fault, lines)
+    def __init__(self, engine: str) -> None:
+        super().__init__(engine)
         self.engine = engine
-        self.fault = fault
-        self.lines = lines
 
     def __str__(self) -> str:
-        said = "".join(f"\n  {line}" for line in self.lines)
-        return f"no kernel of {self.engine} could be tried: {self.fault}{said}\n  try: mixprec doctor --verify"
+        return f"wanted the kernels of {self.engine} tried; mixprec tries layers of {', '.join(TRIALS)}"
 
 
 def prove(
@@ -58,11 +53,12 @@ def prove(
     """A choice for each layer of the workload, each with what came of trying its candidates in ``python``.
 
     ``choices`` are those that were read of the same layers; a proof overrides what reading said of a candidate. A
-    layer for which the time did not suffice keeps what was read. Raises CannotProve when not even the engine's
-    surroundings could be made, and CannotProbe when no process could be started.
+    layer for which the time did not suffice, and every layer when not even the engine's surroundings could be made,
+    keeps what was read, or is undecided and says why. Raises CannotProve for an engine whose layers nobody can try, and
+    CannotProbe when no process could be started.
     """
     if engine not in TRIALS:
-        raise CannotProve(engine, f"mixprec tries layers of {', '.join(TRIALS)} only")
+        raise CannotProve(engine)
     hearing = Hearing(workload.layers)
     until = time.monotonic() + limits.total
     scratch = Path(tempfile.mkdtemp(prefix="mixprec-trials-"))
@@ -78,7 +74,8 @@ def prove(
             if answer.worked:
                 break
             if not hearing.ready:
-                raise CannotProve(engine, *_words(answer))
+                hearing.abandon(_words(answer))
+                break
             if time.monotonic() < until:  # else it was ended for that, and nothing speaks against its candidate
                 hearing.died(_death(answer, limits))
     finally:
@@ -142,13 +139,14 @@ def _death(answer: Probe, limits: Limits) -> str:
     return str(answer.fault.root) if answer.fault else answer.detail or answer.outcome.value
 
 
-def _words(answer: Probe) -> tuple[str, tuple[str, ...]]:
-    lines = answer.stderr.last_lines if answer.stderr else ()
+def _words(answer: Probe) -> str:
+    """Why not even the engine's surroundings could be made, with the last place that was reached."""
     if answer.fault is not None:
-        frames = [str(frame) for frame in answer.fault.root.frames[-3:]]
-        return str(answer.fault), tuple(frames)
+        frames = answer.fault.root.frames[-1:]
+        return f"{answer.fault}" + "".join(f" ({frame})" for frame in frames)
     said = f"{answer.outcome.value} {answer.signal or ''}".strip()
-    return f"{said}: {answer.detail}" if answer.detail else said, lines
+    last = answer.stderr.last_lines[-1:] if answer.stderr else ()
+    return ": ".join([said, *([answer.detail] if answer.detail else []), *last])
 
 
 def _read_for(layer: WorkloadLayer, choices: Sequence[KernelChoice]) -> KernelChoice | None:

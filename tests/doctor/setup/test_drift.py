@@ -163,3 +163,10 @@ def test_a_choice_that_holds_is_for_the_modules_of_today(setup: Setup, served: W
     held, _ = valid_choices(setup, (), replace(served, layers=(first,)))
     assert held[0].modules == ("model.layers.7.mlp.down_proj",)
     assert held[0].source == "other"
+
+
+def test_what_was_not_tried_to_its_end_is_tried_anew(setup: Setup, served: Workload) -> None:
+    first, *others = setup.choices
+    undecided = replace(first, verdicts=tuple(replace(each, proof=None, accepted=None) for each in first.verdicts))
+    _, missing = valid_choices(replace(setup, choices=(undecided, *others)), (), served)
+    assert [(each.format, each.shape) for each in missing] == [(first.format, first.shape)]

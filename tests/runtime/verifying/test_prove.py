@@ -126,9 +126,14 @@ def test_where_everything_crashes_the_placeholder_is_left(trial: Trial) -> None:
     assert found.winner.tier is Tier.PLACEHOLDER
 
 
-def test_an_engine_without_surroundings_is_an_error_with_its_words(trial: Trial) -> None:
-    with pytest.raises(CannotProve, match="no driver"):
-        trial("def surroundings(): raise RuntimeError('no driver')\n", layer())
+def test_an_engine_without_surroundings_leaves_layers_undecided_and_says_why(trial: Trial) -> None:
+    (found,) = trial("def surroundings(): raise RuntimeError('no driver')\n", layer())
+    assert found.winner is not None
+    assert (found.winner.accepted, found.winner.proof) == (None, None)
+    assert "RuntimeError: no driver" in found.winner.reasons[0]
+    (found,) = trial("def surroundings(): os.abort()\n", layer())
+    assert found.winner is not None
+    assert "SIGABRT" in found.winner.reasons[0]
 
 
 def test_used_up_time_leaves_layers_undecided(trial: Trial) -> None:
