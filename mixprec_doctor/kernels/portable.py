@@ -30,6 +30,7 @@ __all__ = [
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import gcd
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.format import Activation, Format, FormatKind
@@ -62,7 +63,7 @@ class PortableKernel:
     bits: frozenset[int] | None = None  # None: any
     scales: frozenset[str] | None = None  # forms of scales of FP8 and INT8; None: any
     int4_groups: bool = False  # only groups that INT4_GROUPS divide
-    group_multiple: int | None = None  # only groups, or widths of blocks, that are a multiple; blocks that fit evenly
+    group_multiple: int | None = None  # only groups, or widths of blocks, that are a multiple
 
 
 KNOWN_VARIANTS = frozenset({None, "gptq_v2"})
@@ -218,8 +219,9 @@ def _format_refusals(kernel: PortableKernel, format: Format, shape: LinearShape)
         known = ", ".join(map(str, sorted(INT4_GROUPS)))
         reasons.append(f"has groups of {known} inputs and multiples, not of {format.group or shape.inputs}")
     if kernel.group_multiple is not None:
-        group = format.block[1] if format.block and format.scale == "block" else format.group or shape.inputs
-        if group % kernel.group_multiple or shape.inputs % group:
+        group = gcd(format.block[1], shape.inputs) if format.block and format.scale == "block" else format.group
+        group = group or shape.inputs
+        if group % kernel.group_multiple:
             reasons.append(f"has groups of a multiple of {kernel.group_multiple} inputs, not of {group}")
     sorts = kernel.int4_groups or kernel.group_multiple is not None
     if sorts and format.act_order and shape.inputs != shape.full_inputs:

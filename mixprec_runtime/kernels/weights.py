@@ -22,6 +22,7 @@ __all__ = ["GroupedWeight", "channel_scales", "grouped_weight"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 
 import torch
 
@@ -176,8 +177,9 @@ def _blocks(weight: torch.Tensor, scale: torch.Tensor, widths: Sequence[int], bl
     inputs = weight.shape[1]
     if scale.shape[1] != -(-inputs // wide) or int(row[-1]) >= scale.shape[0]:
         raise ValueError(f"a scale per block of {high}x{wide}")
-    index = None if inputs % wide == 0 else torch.arange(inputs, device=scale.device) // wide
-    return GroupedWeight(codes=weight, scales=scale[row].contiguous(), index=index)
+    group = gcd(wide, inputs)  # the last block may be smaller: groups that make up both, with scales repeated
+    repeated = scale[row].repeat_interleave(wide // group, dim=1)[:, : inputs // group]
+    return GroupedWeight(codes=weight, scales=repeated.contiguous())
 
 
 def _float4(format: Format, tensors: Tensors, widths: Sequence[int]) -> GroupedWeight:
