@@ -72,14 +72,18 @@ def tiled_linear(x: torch.Tensor, state: Mapping[str, torch.Tensor | int], bias:
         x = x.index_select(-1, order)
     # One scale per output multiplies the result, but for float16, which may not hold sums of codes.
     after = scales.shape[1] == 1 and "index" not in state and x.dtype is not torch.float16
+    moved = after and x.dtype is torch.bfloat16 and _in_cpu_fp8(codes)
+    if moved:  # what the exponents of moved bits lack is made good in the inputs and the result, not in each weight
+        x = x * 2.0**64
     step = tile_rows(codes.shape[0], x.shape[-1], itemsize=x.element_size(), device=codes.device.type)
     tiles = []
     for at in range(0, codes.shape[0], step):
-        tile = _widened(state, slice(at, at + step), x.dtype, scaled=not after)
+        rows = slice(at, at + step)
+        tile = _moved(codes[rows]) if moved else _widened(state, rows, x.dtype, scaled=not after)
         tiles.append(torch.nn.functional.linear(x, tile))
     out = torch.cat(tiles, dim=-1) if len(tiles) > 1 else tiles[0]
     if after:
-        out = (out * scales[:, 0]).to(x.dtype)
+        out = (out * (scales[:, 0] * 2.0**56 if moved else scales[:, 0])).to(x.dtype)
     return out if bias is None else out + bias
 
 
@@ -108,8 +112,8 @@ def _widened(state: Mapping[str, torch.Tensor | int], rows: slice, dtype: torch.
 def _wide(state: Mapping[str, torch.Tensor | int], codes: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     packing = state["packing"]
     if packing == BYTE:
-        if codes.dtype is torch.float8_e4m3fn and codes.device.type == "cpu":
-            return _from_e4m3(codes).to(dtype)
+        if _in_cpu_fp8(codes):
+            return (_moved(codes) * 2.0**120).to(dtype)
         return codes.to(dtype)
     nibbles = torch.cat([codes & 15, codes >> 4], dim=-1)
     if packing == NIBBLES:
@@ -117,13 +121,17 @@ def _wide(state: Mapping[str, torch.Tensor | int], codes: torch.Tensor, dtype: t
     return _tensor(state, "table").index_select(0, nibbles.view(-1).to(torch.int32)).view(nibbles.shape)
 
 
-def _from_e4m3(codes: torch.Tensor) -> torch.Tensor:
-    """BF16 of float8 e4m3, exact: sign, exponent and mantissa moved to BF16's places, the exponent's bias made good.
+def _in_cpu_fp8(codes: torch.Tensor) -> bool:
+    return codes.dtype is torch.float8_e4m3fn and codes.device.type == "cpu"
+
+
+def _moved(codes: torch.Tensor) -> torch.Tensor:
+    """BF16 of float8 e4m3, exact but for a factor of 2 ** -120: sign, exponent and mantissa moved to BF16's places.
 
     Bits 6 to 0 go to bits 10 to 4, the sign to bit 15; BF16's bias is 120 larger. Not-a-number becomes 480.
     """
     bits = codes.view(torch.int8).to(torch.int16)
-    return ((bits << 4) & -30736).view(torch.bfloat16) * 2.0**120
+    return ((bits << 4) & -30736).view(torch.bfloat16)
 
 
 def _tensor(state: Mapping[str, torch.Tensor | int], name: str) -> torch.Tensor:
