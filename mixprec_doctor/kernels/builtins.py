@@ -6,6 +6,7 @@ __all__ = ["BUILTINS", "function"]
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mixprec_doctor.kernels.methods import LONGEST, done
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _PLAIN: dict[str, Callable[..., object]] = {
     "abs": abs, "round": round, "int": int, "float": float, "divmod": divmod, "ord": ord, "chr": chr, "hex": hex,
     "bin": bin, "math.prod": math.prod, "math.gcd": math.gcd, "math.ceil": math.ceil, "math.floor": math.floor,
-    "math.log2": math.log2, "math.sqrt": math.sqrt, "math.lcm": math.lcm,
+    "fractions.Fraction": Fraction, "math.log2": math.log2, "math.sqrt": math.sqrt, "math.lcm": math.lcm,
 }  # fmt: skip
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "int": int, "float": float, "str": str, "bool": bool, "tuple": tuple, "list": list, "dict": dict, "set": set,

@@ -45,6 +45,7 @@ def origins(format: Format, *, method: str | None = None) -> tuple[Origin, ...]:
         words = {
             "quant_method": "gptq", "bits": format.bits, "group_size": group, "desc_act": format.act_order,
             "sym": format.symmetric is not False, "damp_percent": 0.1,
+            "modules_in_block_to_quantize": ["mlp.down_proj"],
         }  # fmt: skip
         return (
             Origin(config=Role.GPTQ_MARLIN_CONFIG, method=Role.GPTQ_MARLIN_LINEAR_METHOD, words=words),

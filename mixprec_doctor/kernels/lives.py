@@ -99,8 +99,9 @@ class Life:
             return self._instance(plain, {})
         config = self._config()
         method = self._ev.method(config, "get_quant_method", layer, "model.layers.0.mlp.down_proj")
-        if isinstance(method, Instance):
-            return method
+        plain = self._class(Role.UNQUANTIZED_LINEAR_METHOD)
+        if isinstance(method, Instance) and (method.of is None or method.of is not plain):
+            return method  # a config that does not take the layer for quantized has not been told of all its layers
         of = self._class(self._origin.method)
         if of is None or method is None:
             raise NoRoute("its config has no linear method for it")

@@ -6,6 +6,7 @@ __all__ = ["LONGEST", "done", "method", "of_open"]
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mixprec_doctor.kernels.values import Builtin, Instance, Raised, Unknown, is_plain, text_of
@@ -46,6 +47,8 @@ def method(ev: Evaluator, value: object, name: str) -> object:
         return Unknown(f"{value.name}.{name}")
     kind = next((each for each in _METHODS if isinstance(value, each)), None)
     if kind is None or name not in _METHODS[kind]:
+        if isinstance(value, Fraction) and name in ("numerator", "denominator"):
+            return value.numerator if name == "numerator" else value.denominator
         if name == "value" and isinstance(value, str):
             return value  # a member of an enum that is not read stands for its text
         if value is None:

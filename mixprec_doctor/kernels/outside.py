@@ -160,7 +160,7 @@ class Outside:
         if (operator := _OPERATOR.fullmatch(name)) is not None:
             ev.paths.called.append((f"{operator[1]}::{operator[2]}", len(given) + len(words), not ev.paths.assumed))
             return Unknown(f"{name}(...)")
-        if name.startswith(("builtins.", "math.")):
+        if name.startswith(("builtins.", "math.", "fractions.")):
             found = builtins.function(ev, name.removeprefix("builtins."), given, words)
             return Unknown(f"{name.removeprefix('builtins.')}(...)") if found is NotImplemented else found
         if name in _CPU:

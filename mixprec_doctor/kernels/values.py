@@ -19,6 +19,7 @@ __all__ = [
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from mixprec_doctor.source.module import ParsedModule
@@ -126,7 +127,7 @@ class Raised(Exception):
 
 def is_plain(value: object) -> bool:
     """Whether Python's own operations may be used on it, all the way down."""
-    if value is None or isinstance(value, (bool, int, float, str, bytes, range, slice)):
+    if value is None or isinstance(value, (bool, int, float, str, bytes, range, slice, Fraction)):
         return True
     if isinstance(value, (tuple, list, set, frozenset)):
         return all(is_plain(each) for each in value)

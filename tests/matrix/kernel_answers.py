@@ -17,6 +17,8 @@ def play_gpu(capability):
         sys.modules.setdefault(name, types.ModuleType(name))  # of a CUDA build; their operators stay away
     import torch
 
+    attention = sys.modules["vllm.vllm_flash_attn"] = types.ModuleType("vllm.vllm_flash_attn")
+    attention.__getattr__ = lambda name: None
     for name in (
         "scaled_mm_supports_fp8",
         "scaled_mm_supports_block_fp8",
