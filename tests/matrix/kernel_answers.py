@@ -9,9 +9,10 @@ import importlib
 import json
 import sys
 import types
+from typing import Any
 
 
-def play_gpu(capability):
+def play_gpu(capability: tuple[int, int]) -> None:
     """Have the engine believe in a GPU before any of its kernels is imported."""
     for name in ("vllm._C_stable_libtorch", "vllm._moe_C_stable_libtorch", "vllm._C"):
         sys.modules.setdefault(name, types.ModuleType(name))  # of a CUDA build; their operators stay away
@@ -32,17 +33,17 @@ def play_gpu(capability):
 
     class Played(NvmlCudaPlatform):
         @classmethod
-        def get_device_capability(cls, device_id=0):
+        def get_device_capability(cls, device_id: int = 0) -> object:
             return DeviceCapability(*capability)
 
         @classmethod
-        def import_kernels(cls):
+        def import_kernels(cls) -> None:
             pass
 
     vllm.platforms._current_platform = Played()
 
 
-def answer(question):
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     kernel = getattr(importlib.import_module(question["module"]), question["kernel"])
     given = ()
     if question["argument"] is not None:
@@ -53,14 +54,14 @@ def answer(question):
     return {"value": said}
 
 
-def main():
+def main() -> None:
     asked = json.load(sys.stdin)
     if asked["capability"] is not None:
         play_gpu(tuple(asked["capability"]))
     for question in asked["questions"]:
         try:
             said = answer(question)
-        except BaseException as fault:  # an operator that is not there, a library that does not load
+        except BaseException as fault:  # noqa: BLE001  an operator that is not there, a library that does not load
             said = {"raised": type(fault).__name__, "detail": str(fault)[:200]}
         print("ANSWER " + json.dumps(said), flush=True)
 

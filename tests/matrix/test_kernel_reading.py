@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def read_answers(kernels: EngineKernels, machine: Machine, questions: list[dict[
     ev = kernels.evaluator(machine)
     answers: list[object] = []
     for question in questions:
-        of = ev.once(lambda: ev.names.look_up(question["module"], question["kernel"]))
+        of = ev.once(partial(ev.names.look_up, question["module"], question["kernel"]))
         assert isinstance(of, Class)
         argument = question["argument"]
         if argument is not None:
