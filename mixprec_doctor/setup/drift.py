@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mixprec_doctor.records.kernel import KernelChoice, Tier
-from mixprec_doctor.records.setup import Aspect, Drift, Fingerprint, Setup
+from mixprec_doctor.records.setup import Aspect, Drift, Fingerprint, Installed, Setup
 from mixprec_doctor.records.workload import Workload, WorkloadLayer
 
 _CONFIG = "config.json"
@@ -41,19 +41,29 @@ def _unvalued(drift: Drift) -> Drift:
 
 
 def _of_distributions(before: Fingerprint, now: Fingerprint) -> Iterable[Drift]:
-    old = {each.name: each for each in before.distributions}
-    new = {each.name: each for each in now.distributions}
+    """By name; where two folders hold one distribution, both are compared, whichever of them an import takes."""
+    old, new = _by_name(before), _by_name(now)
     for name in dict.fromkeys([*old, *new]):
-        was, is_ = old.get(name), new.get(name)
-        if was is not None and is_ is not None and (was.version, was.digest) == (is_.version, is_.digest):
-            continue
-        yield Drift(
-            aspect=Aspect.DISTRIBUTION,
-            name=name,
-            before=None if was is None else was.version or "?",
-            now=None if is_ is None else is_.version or "?",
-            counts=any(each.counts for each in (was, is_) if each is not None),
-        )
+        was, is_ = old.get(name, []), new.get(name, [])
+        if [(each.version, each.digest) for each in was] != [(each.version, each.digest) for each in is_]:
+            yield Drift(
+                aspect=Aspect.DISTRIBUTION,
+                name=name,
+                before=_versions(was),
+                now=_versions(is_),
+                counts=any(each.counts for each in (*was, *is_)),
+            )
+
+
+def _by_name(fingerprint: Fingerprint) -> dict[str, list[Installed]]:
+    found: dict[str, list[Installed]] = {}
+    for each in fingerprint.distributions:
+        found.setdefault(each.name, []).append(each)
+    return found
+
+
+def _versions(installed: Iterable[Installed]) -> str | None:
+    return " and ".join(each.version or "?" for each in installed) or None
 
 
 def valid_choices(

@@ -37,11 +37,11 @@ def take_fingerprint(environment: Environment, *, engine: str | None, files: Ite
     Without one, all count. ``files`` are the mix file and those of checkpoints.
     """
     counting = _closure(environment, engine)
-    found = {each.key: each for each in reversed(environment.distributions)}
     return Fingerprint(
         interpreter=_interpreter(environment),
         distributions=tuple(
-            _installed(found[key], counts=counting is None or key in counting) for key in sorted(found)
+            _installed(each, counts=counting is None or each.key in counting)
+            for each in sorted(environment.distributions, key=lambda each: (each.key, each.metadata))
         ),
         machine=machine_facts(),
         variables=_variables(os.environ),
@@ -74,7 +74,7 @@ def refresh(before: Fingerprint, environment: Environment | None = None) -> Fing
                 distributions.append(_newly_found(metadata, before))
     return Fingerprint(
         interpreter=_interpreter(environment) if environment is not None else _own_interpreter(),
-        distributions=tuple(sorted(distributions, key=lambda each: each.name)),
+        distributions=tuple(sorted(distributions, key=lambda each: (each.name, each.metadata))),
         machine=machine_facts(),
         variables=_variables(os.environ),
         files={name: digest for name in before.files if (digest := _digest_file(name)) is not None},

@@ -104,6 +104,20 @@ def test_something_new_that_the_engine_would_use_ends_all_proofs(setup: Setup, s
     assert valid(setup, site, served) == (0, 2)
 
 
+def test_a_distribution_that_two_folders_hold_is_no_change_by_itself(
+    site: Path, served: Workload, tmp_path: Path
+) -> None:
+    beside = tmp_path / "beside"
+    install(beside, "torch", "2.12.0")
+    (site / "beside.pth").write_text(f"{beside}\n")
+    engine = InstalledEngine(engine="vllm", version="0.32.0", distribution="vllm", root=str(site))
+    made = make_setup(served, [], environment=environment_of(site), engine=engine, seconds=1.0)
+    assert sum(each.name == "torch" for each in made.fingerprint.distributions) == 2
+    assert drifts(made, site) == []
+    install(beside, "torch", "2.11.0")
+    assert drifts(made, site) == ["distribution torch: 2.12.0 and 2.13.0 -> 2.11.0 and 2.13.0"]
+
+
 def test_a_distribution_that_is_gone_counts(setup: Setup, site: Path, served: Workload) -> None:
     for file in (site / "sympy-1.14.dist-info").iterdir():
         file.unlink()
