@@ -39,6 +39,15 @@ def choose(
     ``dtype`` is torch's name for the type of activations, ``method`` what the checkpoint's config calls its
     quantization, where formats of two look alike. The same arguments always give the same choice.
     """
+    key = (format, shape, dtype, engine_kernels.device(machine), method)
+    if key not in engine_kernels.chosen:
+        engine_kernels.chosen[key] = _chosen(format, shape, dtype, machine, engine_kernels, method)
+    return engine_kernels.chosen[key]
+
+
+def _chosen(
+    format: Format, shape: LinearShape, dtype: str, machine: Machine, engine_kernels: EngineKernels, method: str | None
+) -> KernelChoice:
     ev = engine_kernels.evaluator(machine)
     set_layer(ev, shape, dtype)
     native: dict[tuple[str, str | None], Verdict] = {}
@@ -72,14 +81,12 @@ def choose_all(
 
 def choose_layers(workload: Workload, kernels: EngineKernels, *, machine: Machine) -> tuple[KernelChoice, ...]:
     """A choice for each kind of layer of a workload, from the kernels of an engine, installed or a release's."""
-    made: dict[tuple[Format, LinearShape, str | None], KernelChoice] = {}
-    found = []
-    for layer in workload.layers:
-        key = (layer.format, layer.shape, _method(layer.folder))
-        if key not in made:
-            made[key] = choose(*key[:2], workload.dtype, machine, kernels, method=key[2])
-        found.append(made[key].for_layers(layer))
-    return tuple(found)
+    return tuple(
+        choose(layer.format, layer.shape, workload.dtype, machine, kernels, method=_method(layer.folder)).for_layers(
+            layer
+        )
+        for layer in workload.layers
+    )
 
 
 def _method(folder: str) -> str | None:

@@ -17,6 +17,7 @@ from mixprec_doctor.kernels.platforms import furnish
 from mixprec_doctor.kernels.torchops import torch_operators
 from mixprec_doctor.kernels.values import Unknown
 from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.resolution import Resolution
 from mixprec_doctor.records.role import Role
@@ -42,6 +43,7 @@ class EngineKernels:
         self._evaluators: dict[tuple[object, ...], Evaluator] = {}
         self._operators: dict[tuple[object, ...], Operators] = {}
         self._roles: dict[Role, Resolution] = {}
+        self.chosen: dict[tuple[object, ...], KernelChoice] = {}  # what was worked out before, by all that it hangs on
 
     def role(self, role: Role) -> Resolution:
         """Where one role lives; looked for once."""
