@@ -210,7 +210,7 @@ class Outside:
         if not isinstance(module, str):
             return NotImplemented
         top = module.partition(".")[0]
-        there = self.sources.has_module(top)
+        there = self.sources.has_module(module)
         if there is Truth.UNKNOWN:
             there = Truth.of(ev.truth(Unknown(f"whether {top} is installed")))
         return External(f"spec of {module}") if there is Truth.YES else None

@@ -142,6 +142,11 @@ def test_a_library_that_is_not_there_raises_as_an_import_does(tmp_path: Path) ->
     assert outcomes[0].assumed == (("whether conch is installed", True),)
 
 
+def test_a_submodule_that_is_not_there_is_not_found_in_a_package_that_is(tmp_path: Path) -> None:
+    ev = evaluator(tmp_path, "from importlib.util import find_spec\n")
+    assert ev.text("find_spec('pack') is not None and find_spec('pack.vendored') is None", "pack") is True
+
+
 def test_messages_show_what_is_not_known(tmp_path: Path) -> None:
     ev = evaluator(tmp_path, "import torch\n")
     assert string(ev, ev.text("f'size {torch.secret()}'", "pack")) == "size <torch.secret()>"
