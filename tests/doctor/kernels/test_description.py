@@ -9,7 +9,9 @@ import pytest
 
 from mixprec_doctor.machine import read_machine
 from mixprec_doctor.machine.description import InvalidMachine, read_description
+from tests.doctor.conftest import FakeEnvironment
 from tests.doctor.reporting import report_of
+from tests.doctor.test_commands import run
 
 
 def described(folder: Path, text: str, name: str = "machine.yaml") -> Path:
@@ -71,3 +73,26 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_tags_of_yaml_make_no_objects(tmp_path: Path) -> None:
     with pytest.raises(InvalidMachine):
         read_description(described(tmp_path, "cpu: !!python/object/apply:os.system ['true']\n"))
+
+
+def test_the_report_is_about_the_machine_that_was_described(
+    fake: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = described(tmp_path, "accelerators: [{name: H200, memory: 141GB, count: 8}]\n")
+    run(monkeypatch, "doctor", "--offline", "--site-packages", fake.root, "--machine", file)
+    assert "8 times H200, 131 GiB" in capsys.readouterr().out
+
+
+def test_a_faulty_file_is_misuse(
+    fake: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = described(tmp_path, "gpus: 1\n")
+    assert run(monkeypatch, "doctor", "--site-packages", fake.root, "--machine", file) == 2
+    assert "unknown key 'gpus'" in capsys.readouterr().err
+
+
+def test_nothing_can_be_tried_on_a_described_machine(
+    fake: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = described(tmp_path, "cores: 2\n")
+    assert run(monkeypatch, "doctor", "--site-packages", fake.root, "--machine", file, "--verify") == 2
