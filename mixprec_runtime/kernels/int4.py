@@ -10,10 +10,9 @@ operators do not know are made of smaller ones with the same scale.
 
 from __future__ import annotations
 
-__all__ = ["GROUPS", "Int4Weight", "apply", "from_awq", "from_gptq", "int4_linear", "prepare"]
+__all__ = ["apply", "prepare"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -21,7 +20,6 @@ from mixprec_doctor.kernels.portable import int4_group
 from mixprec_doctor.records.format import Format
 from mixprec_runtime.kernels.errors import UnpreparableWeight
 from mixprec_runtime.kernels.weights import GroupedWeight, grouped_weight
-from mixprec_runtime.kernels.words import AWQ_ORDER, unpack_columns, unpack_rows
 
 CHUNK = 1024  # outputs that are packed at a time: the CPU's operator wants them in int32
 NAME = "portable int4"
@@ -78,58 +76,3 @@ def apply(x: torch.Tensor, state: Mapping[str, torch.Tensor | int]) -> torch.Ten
         multiply = torch.ops.aten._weight_int4pack_mm
     out: torch.Tensor = multiply(x.contiguous(), state["packed"], group, state["scales_and_zeros"])
     return out
-
-
-GROUPS = frozenset({32, 64, 128, 256})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Int4Weight:
-    """``packed`` is uint8 ``[out, in / 2]`` in the operator's order; ``scales_and_zeros`` ``[in / group, out, 2]``."""
-
-    packed: torch.Tensor
-    scales_and_zeros: torch.Tensor
-    group: int
-
-
-def from_gptq(
-    qweight: torch.Tensor, scales: torch.Tensor, qzeros: torch.Tensor | None, dtype: torch.dtype
-) -> Int4Weight:
-    """From AutoGPTQ's layout: qweight int32 ``[in / 8, out]``, scales ``[groups, out]``.
-
-    ``qzeros`` int32 ``[groups, out / 8]`` holds zero points minus one; None means symmetric, zero point 8.
-    """
-    zeros = torch.full_like(scales, 8.0) if qzeros is None else (unpack_columns(qzeros) + 1).to(scales.dtype)
-    return _pack(unpack_rows(qweight).t(), scales, zeros, dtype)
-
-
-def from_awq(qweight: torch.Tensor, scales: torch.Tensor, qzeros: torch.Tensor, dtype: torch.dtype) -> Int4Weight:
-    """From AutoAWQ's GEMM layout: qweight int32 ``[in, out / 8]``, qzeros ``[groups, out / 8]``; scales as above."""
-    zeros = unpack_columns(qzeros, AWQ_ORDER).to(scales.dtype)
-    return _pack(unpack_columns(qweight, AWQ_ORDER).t(), scales, zeros, dtype)
-
-
-def _pack(values: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor, dtype: torch.dtype) -> Int4Weight:
-    """Values ``[out, in]``, scales and zero points ``[groups, out]``."""
-    wide = scales.to(torch.float32)
-    shift = (8.0 - zeros.to(torch.float32)) * wide
-    return Int4Weight(
-        packed=torch.ops.aten._convert_weight_to_int4pack_for_cpu(values.to(torch.int32).contiguous(), 2),
-        scales_and_zeros=torch.stack([wide, shift], dim=-1).to(dtype).contiguous(),
-        group=values.shape[1] // scales.shape[0],
-    )
-
-
-def int4_linear(
-    x: torch.Tensor,
-    packed: torch.Tensor,
-    scales_and_zeros: torch.Tensor,
-    group: int,
-    bias: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """``x @ weight.T + bias`` for x ``[..., in]``; the weight is never dequantized as a whole."""
-    rows = x.reshape(-1, x.shape[-1])
-    out = torch.ops.aten._weight_int4pack_mm_for_cpu(rows.contiguous(), packed, group, scales_and_zeros)
-    if bias is not None:
-        out = out + bias
-    return out.reshape(*x.shape[:-1], out.shape[-1])

@@ -20,7 +20,6 @@ from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBa
 
 from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.vllm.methods import method_name
-from mixprec_runtime.kernels.w8 import per_channel
 
 ROWS = 16
 SEED = 20240
@@ -107,7 +106,20 @@ def _plain_weight(trial: torch.nn.Module, kind: FormatKind, widths: list[int]) -
     names = {name for name, parameter in trial.named_parameters() if parameter.numel()}
     if kind not in ERROR_BOUNDS or weight is None or scale is None or len(weight.shape) != 2 or names - COMPARED:
         return None
-    channels = per_channel(scale.data, list(widths))
+    channels = _per_channel(scale.data, list(widths))
     if channels is None or len(channels) != len(weight):
         return None
     return weight.data.to(torch.float32) * channels[:, None]
+
+
+def _per_channel(scale: torch.Tensor, widths: list[int]) -> torch.Tensor | None:
+    """Scales as float32 ``[out]``: from one per channel, per fused part (``widths``), or one for all.
+
+    None when the scales have none of these forms (block scales, say).
+    """
+    out, flat = sum(widths), scale.reshape(-1).to(torch.float32)
+    if flat.numel() == out:
+        return flat
+    if flat.numel() == len(widths):
+        return torch.repeat_interleave(flat, torch.tensor(widths, device=flat.device))
+    return flat.expand(out).contiguous() if flat.numel() == 1 else None
