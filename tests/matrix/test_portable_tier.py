@@ -10,6 +10,8 @@ import importlib.util
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,8 +101,21 @@ def mix(demo: DemoCheckpoints, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def served(mix: Path) -> Iterator[Launched]:
-    launched = start(mix, mix.parent)
+def setup(mix: Path) -> Path:
+    """What ``mixprec doctor --verify --mix --setup`` writes; the report lies beside it."""
+    file = mix.parent / "setup.json"
+    words = ["doctor", "--verify", "--offline", "--mix", str(mix), "--setup", str(file), "--format", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mixprec_runtime", *words, "-o", str(mix.parent / "report.json")],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert file.is_file(), done.stderr
+    return file
+
+
+@pytest.fixture(scope="module")
+def served(mix: Path, setup: Path) -> Iterator[Launched]:
+    launched = start(mix, mix.parent, options=("--setup", str(setup)))
     try:
         launched.wait_until_healthy()
         yield launched
@@ -121,6 +136,34 @@ def wide(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         return codes * tensors["weight_scale"]
     scales = tensors["weight_scale_inv"].repeat_interleave(64, 0).repeat_interleave(64, 1)
     return codes * scales[: codes.shape[0], : codes.shape[1]]
+
+
+def test_the_doctor_says_which_layers_why_and_what_it_costs(setup: Path) -> None:
+    report = json.loads((setup.parent / "report.json").read_text(encoding="utf-8"))
+    assert {each["format"] for each in report["kernels"]} == {"fp8-tensor", "int8-block"}
+    for each in report["kernels"]:
+        proofs = [verdict["proof"] for verdict in each["verdicts"] if verdict["proof"]]
+        (working,) = [proof for proof in proofs if proof["fault"] is None]
+        assert working["weights"] == "checkpoint"
+        assert working["error"] <= working["bound"]
+        assert {timing["rows"] for timing in working["timings"]} >= {1}
+        if each["tier"] == "portable":
+            summary = [f for f in report["findings"] if f["code"] == "MP510" and each["format"] in f["summary"]]
+            assert summary and any("times as long as 16 bits" in line for line in summary[0]["evidence"])
+    assert any(each["tier"] == "portable" for each in report["kernels"])
+
+
+def test_the_launch_goes_by_the_setup_and_proves_nothing_again(served: Launched, setup: Path) -> None:
+    served.wait_for_text("serving at")
+    text = " ".join(served.text().split())
+    assert f"setup {setup}" in text and ": holds (looked at in" in text
+    assert "proved in" not in text
+    assert "in place of" in text
+
+
+def test_it_answers_rightly(served: Launched) -> None:
+    answer: Any = served.complete("The capital of France is", 16)
+    assert "Paris" in answer["choices"][0]["text"]
 
 
 def test_it_foresees_a_text_as_the_same_weights_do_in_float32(served: Launched, demo: DemoCheckpoints) -> None:
