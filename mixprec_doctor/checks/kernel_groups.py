@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["breaks", "cost", "group_choices", "layers_of", "without_numbers"]
+__all__ = ["breaks", "cost", "group_choices", "is_slow", "layers_of", "without_numbers"]
 
 import re
 from collections.abc import Callable, Hashable, Iterable
@@ -33,11 +33,18 @@ def breaks(verdict: Verdict) -> str | None:
     """What is wrong with a kernel that the engine would take; None where nothing is, or the engine refuses it."""
     if verdict.tier is not Tier.NATIVE:
         return None
+    if is_slow(verdict):
+        return "; ".join(verdict.reasons)
     if verdict.proof is not None:
         return verdict.proof.fault
     if verdict.accepted is False:
         return next((reason for reason in verdict.reasons if reason.startswith(MISSING)), None)
     return None
+
+
+def is_slow(verdict: Verdict) -> bool:
+    """Whether a kernel works and gives way all the same, to one that takes much less time."""
+    return verdict.proof is not None and verdict.proof.worked and verdict.accepted is False
 
 
 def layers_of(choices: Iterable[KernelChoice]) -> str:

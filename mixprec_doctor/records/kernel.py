@@ -12,6 +12,9 @@ from typing import Any
 from mixprec_doctor.records.format import Format
 from mixprec_doctor.records.workload import LinearShape, WorkloadLayer
 
+SLOW = 4.0  # times as long as 16 bits
+ANSWER = 128  # tokens
+
 
 class Tier(str, Enum):
     """Where a kernel comes from, best first."""
@@ -54,8 +57,21 @@ class Proof:
 
     @property
     def worked(self) -> bool:
-        """Whether it may be used."""
+        """Whether it runs and is right."""
         return self.fault is None
+
+    @property
+    def slow(self) -> bool:
+        """Whether one row takes so much longer than in 16 bits that another kernel is worth a trial."""
+        return any(each.rows == 1 and each.ratio > SLOW for each in self.timings)
+
+    @property
+    def request_seconds(self) -> float | None:
+        """Seconds of one request: a prompt as large as the largest size, and an answer decoded row by row."""
+        by_rows = {each.rows: each.seconds for each in self.timings}
+        if 1 not in by_rows:
+            return None
+        return by_rows[1] * ANSWER + by_rows[max(by_rows)]
 
     def to_json(self) -> dict[str, object]:
         """The object of ``mixprec.report/1`` and ``mixprec.setup/1`` documents."""
@@ -130,7 +146,7 @@ class KernelChoice:
     @property
     def winner(self) -> Verdict | None:
         """What was proved to work; else, tier by tier, the first accepted or undecided one; None: all are rejected."""
-        proved = [each for each in self.verdicts if each.proof is not None and each.proof.worked]
+        proved = [each for each in self.verdicts if each.proof is not None and each.proof.worked and each.accepted]
         if proved:
             return proved[0]
         for tier in Tier:

@@ -80,7 +80,7 @@ def run_trials(layers: Sequence[Mapping[str, Any]], bench: Bench) -> Iterator[An
 def _candidates(layer: TrialLayer, bench: Bench, tier: Tier, without: list[str], plain: _Plain) -> Iterator[Answer]:
     if tier is Tier.NATIVE:
         worked = yield from _native(layer, bench, without, plain)
-        if worked:
+        if worked is not None and not worked.slow:
             return
     for kernel, reasons in bench.refusals(layer):
         if kernel in without:
@@ -95,28 +95,30 @@ def _candidates(layer: TrialLayer, bench: Bench, tier: Tier, without: list[str],
             return
 
 
-def _native(layer: TrialLayer, bench: Bench, without: list[str], plain: _Plain) -> Generator[Answer, None, bool]:
-    """The engine's choice, then its next one; gives whether one worked."""
+def _native(
+    layer: TrialLayer, bench: Bench, without: list[str], plain: _Plain
+) -> Generator[Answer, None, Proof | None]:
+    """The engine's choice, then its next one; gives the proof of the one that worked."""
     while True:
         yield {"stage": "begin", "tier": "native", "kernel": None}
         try:
             tried = bench.native(layer, without)
         except NoKernel as none:
             yield {"stage": "none", "tier": "native", "fault": words_of(none).partition(": ")[2]}
-            return False
+            return None
         except Exception as fault:  # noqa: BLE001  whatever the engine raises is the verdict
             proof = Proof(kernel="", method="", fault=words_of(fault), weights=layer.origin)
             yield {"stage": "proof", "tier": "native", "proof": proof.to_json()}
-            return False
+            return None
         kernel = tried.kernel()
         yield {"stage": "begin", "tier": "native", "kernel": kernel or tried.method(), "method": tried.method()}
         proof = _prove(lambda tried=tried: tried, layer, bench, plain, kernel or tried.method())  # type: ignore[misc]
         yield {"stage": "proof", "tier": "native", "proof": proof.to_json()}
         if proof.worked:
-            return True
+            return proof
         del tried
         if kernel is None or kernel in without:
-            return False  # it cannot be told to leave this one out
+            return None  # it cannot be told to leave this one out
         without.append(kernel)
 
 

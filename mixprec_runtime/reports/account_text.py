@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mixprec_doctor.records.kernel import KernelChoice
+from mixprec_doctor.records.kernel import KernelChoice, Verdict
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
 from mixprec_runtime.records.plan import Plan
 from mixprec_runtime.reports.sizes import human_bytes, ratio
@@ -38,10 +38,10 @@ def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
     told: dict[tuple[str, ...], tuple[list[KernelChoice], list[str]]] = {}
     for choice in choices:
         winner = choice.winner
-        refuted = [each for each in choice.verdicts if each.proof is not None and not each.proof.worked]
+        refuted = [each for each in choice.verdicts if each.proof is not None and each.accepted is False]
         if refuted and winner is not None:
-            faults = [f"{each.candidate}: {each.proof.fault}" for each in refuted if each.proof is not None]
-            alike_but_for_numbers = (re.sub(r"\d+(\.\d+)?%", "%", fault) for fault in faults)
+            faults = [f"{each.candidate}: {_why(each)}" for each in refuted]
+            alike_but_for_numbers = (re.sub(r"\d+(\.\d+)?", "N", fault) for fault in faults)
             group = (choice.format.name, winner.candidate, *alike_but_for_numbers)
             told.setdefault(group, ([], faults))[0].append(choice)
     lines = []
@@ -51,6 +51,11 @@ def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
         lines.append(f"! {form}: {kernel} serves {modules[0]}{more}{_cost(alike)}")
         lines += [f"    in place of {fault}" for fault in faults]
     return lines
+
+
+def _why(verdict: Verdict) -> str:
+    fault = verdict.proof.fault if verdict.proof is not None else None
+    return fault if fault is not None else "; ".join(verdict.reasons)
 
 
 def _cost(choices: list[KernelChoice]) -> str:

@@ -40,7 +40,8 @@ def _layers(verified: Verified) -> str:
 
 def proved_text(verified: Verified) -> str:
     """The kernel of each kind of layer, with what it replaces and why."""
-    lines = [f"proved in {verified.seconds:.0f} s, kept for the next launch"]
+    proved = sum(each.winner is not None and each.winner.proof is not None for each in verified.choices)
+    lines = [f"{proved} of {len(verified.choices)} kinds of layer proved in {verified.seconds:.0f} s"]
     for choice in verified.choices:
         winner = choice.winner
         count = len(choice.modules)
@@ -50,5 +51,7 @@ def proved_text(verified: Verified) -> str:
         if winner is not None and winner.proof is not None and winner.proof.error is not None:
             error = f", error {winner.proof.error:.2%}"
         lines.append(f"  {choice.format.name} {choice.shape} ({count} modules): {name}{tier}{error}")
+        if winner is not None and winner.accepted is None:
+            lines += [f"    {reason}; the engine's own process tries it" for reason in winner.reasons]
     lines += [f"  {line}" for line in replaced_lines(verified.choices)]
     return "".join(f"{line}\n" for line in lines)

@@ -13,6 +13,7 @@ from mixprec_runtime.verifying.hearing import Heard
 PLACEHOLDER = "placeholder"
 OWN_CHOICE = "the engine's own choice"
 ANOTHER = "another kernel of the engine"
+CHEAPER = 2.0
 TIERS = (Tier.NATIVE, Tier.PORTABLE, Tier.PLACEHOLDER)
 
 
@@ -30,7 +31,7 @@ def merge(
         name = proof.kernel or OWN_CHOICE
         proved[name] = _proved(name, tier, proof, known.get(name))
     worked = next((each for each in proved.values() if each.accepted), None)
-    verdicts = [*proved.values()]
+    verdicts = _without_slow([*proved.values()])
     for name, each in known.items():
         if name not in proved and each.tier is not Tier.PLACEHOLDER:
             verdicts.append(_behind(each, worked, heard))
@@ -62,6 +63,35 @@ def _proved(name: str, tier: Tier, proof: Proof, read: Verdict | None) -> Verdic
         return Verdict(candidate=name, tier=tier, accepted=proof.worked, reasons=reasons, proof=proof)
     said = read.reasons if read.accepted is not True and not proof.worked else ()
     return replace(read, accepted=proof.worked, reasons=(*reasons, *said), proof=proof)
+
+
+def _without_slow(proved: list[Verdict]) -> list[Verdict]:
+    """A slow kernel of the engine gives way to a portable one that takes less than half its time for a request.
+
+    Only kernels that are several times slower than 16 bits are asked, and half is far from equal, so that what
+    disturbs a measurement does not decide.
+    """
+    best = next((each for each in proved if each.tier is Tier.PORTABLE and each.accepted), None)
+    mine = best.proof.request_seconds if best is not None and best.proof is not None else None
+    if best is None or mine is None:
+        return proved
+    return [
+        replace(each, accepted=False, reasons=(_slow_words(each.proof, best),))
+        if each.tier is Tier.NATIVE
+        and each.accepted
+        and each.proof is not None
+        and each.proof.slow
+        and (theirs := each.proof.request_seconds) is not None
+        and mine * CHEAPER < theirs
+        else each
+        for each in proved
+    ]
+
+
+def _slow_words(slow: Proof, best: Verdict) -> str:
+    own = next(each.ratio for each in slow.timings if each.rows == 1)
+    other = next(each.ratio for each in best.proof.timings if each.rows == 1) if best.proof is not None else 0.0
+    return f"works, and takes {own:.0f} times as long as 16 bits at 1 row; {best.candidate} takes {other:.1f} times"
 
 
 def _behind(read: Verdict, worked: Verdict | None, heard: Heard) -> Verdict:

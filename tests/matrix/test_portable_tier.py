@@ -157,7 +157,7 @@ def test_the_launch_goes_by_the_setup_and_proves_nothing_again(served: Launched,
     served.wait_for_text("serving at")
     text = " ".join(served.text().split())
     assert f"setup {setup}" in text and ": holds (looked at in" in text
-    assert "proved in" not in text
+    assert "kinds of layer proved in" not in text
     assert "in place of" in text
 
 

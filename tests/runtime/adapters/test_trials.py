@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -134,6 +135,19 @@ def test_when_the_engine_has_none_left_the_portable_ones_are_tried() -> None:
     stages = [answer["stage"] for answer in run_trials([RAW], engine)]
     assert stages.count("none") == 1
     assert stages.count("refused") == 1
+
+
+def slow(layer: TrialLayer) -> Run:
+    def run(x: Any) -> Any:
+        time.sleep(0.05)
+        return right(layer)(x)
+
+    return run
+
+
+def test_a_kernel_that_works_and_takes_far_longer_than_16_bits_is_held_against_a_portable_one() -> None:
+    engine = MadeUp(A=slow, B=right, **{"portable tiles": right, "portable more": right})
+    assert told(engine) == [("A", None), ("portable tiles", None)]
 
 
 def test_each_step_is_told_before_it_is_taken() -> None:

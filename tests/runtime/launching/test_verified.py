@@ -150,7 +150,7 @@ def test_what_was_proved_is_told_with_what_it_replaces_and_costs(
     write_setup(setup, file)
     found = revalidate(served, engine="vllm", named=file, kept=tmp_path / "none.json")
     told = proved_text(replace(found, seconds=31.0))
-    assert "proved in 31 s, kept for the next launch" in told
+    assert "2 of 2 kinds of layer proved in 31 s" in told
     assert "fp8-channel 64 -> 32 (2 modules): portable w8 (portable), error 0.20%" in told
     assert "! fp8-channel: portable w8 serves model.layers.0.mlp.down_proj and 1 more" in told
     assert "2.0 times as long as 16 bits at 1 row" in told

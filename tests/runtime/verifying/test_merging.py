@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mixprec_doctor.records.kernel import KernelChoice, Tier
+from dataclasses import replace
+
+from mixprec_doctor.records.kernel import KernelChoice, Proof, Tier, Timing
 from mixprec_runtime.verifying.hearing import Heard
 from mixprec_runtime.verifying.merging import merge
 from tests.runtime.verifying.builders import layer, proof, read
@@ -87,3 +89,35 @@ def test_the_choice_goes_through_json() -> None:
     heard = Heard(number=0, finished=True, proofs=[(NATIVE, proof("A", "crashed")), (PORTABLE, proof("P"))])
     found = merged(heard)
     assert KernelChoice.from_json(found.to_json()) == found
+
+
+def timed(kernel: str, one: float, many: float) -> Proof:
+    """A kernel that works; 16 bits take 1 ms for one row and 100 ms for many."""
+    timings = (
+        Timing(rows=1, seconds=one, plain_seconds=0.001),
+        Timing(rows=256, seconds=many, plain_seconds=0.1),
+    )
+    return replace(proof(kernel), timings=timings)
+
+
+def test_a_kernel_that_is_slower_than_16_bits_by_far_gives_way_to_a_portable_one_of_less_than_half_its_time() -> None:
+    slow, quick = timed("A", 0.022, 0.05), timed("P", 0.0035, 0.11)
+    heard = Heard(number=0, finished=True, proofs=[(NATIVE, slow), (PORTABLE, quick)])
+    found = merged(heard, ("A", NATIVE, True), ("P", PORTABLE, True))
+    assert winner_of(found) == "P"
+    assert found.verdicts[0].reasons == ("works, and takes 22 times as long as 16 bits at 1 row; P takes 3.5 times",)
+    assert found.passed_over == ()
+    assert KernelChoice.from_json(found.to_json()) == found
+
+
+def test_it_stays_where_the_portable_one_is_not_twice_as_quick_for_a_whole_request() -> None:
+    slow = timed("A", 0.005, 0.05)
+    for one, many in ((0.003, 0.1), (0.002, 3.0)):
+        heard = Heard(number=0, finished=True, proofs=[(NATIVE, slow), (PORTABLE, timed("P", one, many))])
+        assert winner_of(merged(heard)) == "A"
+
+
+def test_only_a_slow_kernel_is_worth_a_second_trial() -> None:
+    assert timed("A", 0.0041, 0.1).slow
+    assert not timed("A", 0.004, 9.9).slow
+    assert not proof("A").slow and proof("A").request_seconds is None
