@@ -14,6 +14,7 @@ UNIT = (
     "transformers>=5,<6",
     "safetensors",
     "compressed-tensors<0.18",  # later ones do not read act-order any more, which checkpoints have
+    "psutil",  # which these import and do not ask for
     "msgspec>=0.19",
     "attrs>=23",
     "jsonschema>=4",

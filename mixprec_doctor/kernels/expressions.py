@@ -113,9 +113,12 @@ def _unary(ev: Evaluator, node: ast.UnaryOp, frame: Frame) -> object:
     if isinstance(node.op, ast.Not):
         return not ev.truth(value)
     sign, work = _UNARY[type(node.op)]
-    if isinstance(value, (bool, int, float)) and not (isinstance(node.op, ast.Invert) and isinstance(value, float)):
+    if not is_plain(value):
+        return Unknown(f"{sign}{text_of(value)}")
+    try:
         return work(value)
-    return Unknown(f"{sign}{text_of(value)}")
+    except TypeError as fault:
+        raise Raised("TypeError", str(fault)) from None
 
 
 def _binary(ev: Evaluator, node: ast.BinOp, frame: Frame) -> object:
