@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["breaks", "cost", "group_choices", "is_slow", "layers_of", "without_numbers"]
+__all__ = ["breaks", "cost", "grave", "group_choices", "is_slow", "layers_of", "without_numbers"]
 
 import re
 from collections.abc import Callable, Hashable, Iterable
 
 from mixprec_doctor.kernels.operators import MISSING
+from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.records.kernel import KernelChoice, Tier, Verdict
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -45,6 +46,11 @@ def breaks(verdict: Verdict) -> str | None:
 def is_slow(verdict: Verdict) -> bool:
     """Whether a kernel works and gives way all the same, to one that takes much less time."""
     return verdict.proof is not None and verdict.proof.worked and verdict.accepted is False
+
+
+def grave(choices: Iterable[KernelChoice], severity: Severity) -> Severity:
+    """The severity for layers that somebody wants served; for formats that were tried unasked it is only a note."""
+    return severity if any(choice.modules for choice in choices) else Severity.INFO
 
 
 def layers_of(choices: Iterable[KernelChoice]) -> str:

@@ -7,7 +7,7 @@ __all__ = ["CHECK"]
 from collections.abc import Hashable, Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.kernel_groups import group_choices, layers_of, without_numbers
+from mixprec_doctor.checks.kernel_groups import grave, group_choices, layers_of, without_numbers
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.kernel import KernelChoice, Tier, Verdict
 
@@ -18,7 +18,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         rejected = _rejected(first)
         yield Finding(
             code="MP511",
-            severity=Severity.ERROR,
+            severity=grave(alike, Severity.ERROR),
             engine=first.engine,
             summary=f"no kernel of {first.engine} or mixprec serves {first.format.name} here: {layers_of(alike)}",
             cause="only a placeholder is left, which raises when it is used; the launcher refuses it",

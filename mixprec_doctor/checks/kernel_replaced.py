@@ -7,7 +7,7 @@ __all__ = ["CHECK"]
 from collections.abc import Hashable, Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.kernel_groups import breaks, cost, group_choices, is_slow, layers_of, without_numbers
+from mixprec_doctor.checks.kernel_groups import breaks, cost, grave, group_choices, is_slow, layers_of, without_numbers
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.kernel import KernelChoice, Verdict
 
@@ -21,7 +21,7 @@ def _find(patient: Patient) -> Iterator[Finding]:
         modules = [each.module for each in broken if each.module]
         yield Finding(
             code="MP510",
-            severity=Severity.WARNING,
+            severity=grave(alike, Severity.WARNING),
             engine=first.engine,
             summary=(
                 f"{names} of {first.engine} {_words(broken)} here for {first.format.name}: "

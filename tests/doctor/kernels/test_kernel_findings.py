@@ -83,6 +83,23 @@ def test_a_format_without_any_kernel_is_an_error_with_every_reason(left: tuple[V
     assert finding.remedy is not None and "model.layers.0.mlp.up_proj" in finding.summary
 
 
+def test_what_was_tried_unasked_is_only_noted() -> None:
+    """``--verify`` without a mixture tries each format; nobody needs to serve them all."""
+    replaced = choice(native("CPUWNA16", False, MISSING), portable(), modules=())
+    unserved = choice(native("Marlin", False, "only on CUDA"), portable(accepted=False), modules=())
+    assert [(each.code, each.severity) for each in findings(replaced, unserved)] == [
+        ("MP510", Severity.INFO),
+        ("MP511", Severity.INFO),
+    ]
+
+
+def test_a_kernel_that_is_very_slow_is_told_in_these_words() -> None:
+    slow = native("Torch", False, "works, and takes 30 times as long", proof=proof("Torch"))
+    (finding,) = findings(choice(slow, portable(proof=proof("portable int4"))))
+    assert "Torch of vllm is very slow here" in finding.summary
+    assert "Torch: works, and takes 30 times as long" in finding.evidence
+
+
 def test_a_kernel_that_reading_did_not_foresee_is_noted() -> None:
     used = native("Exllama", True, proof=proof("Exllama"))
     (finding,) = findings(choice(used, native("Marlin", True, foreseen=True), portable()))
