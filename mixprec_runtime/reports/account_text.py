@@ -27,9 +27,11 @@ def account_text(plan: Plan, accounts: tuple[LoadAccount, ...]) -> RenderableTyp
         return Text("! the engine wrote no account of its load", style="yellow")
     parts: list[RenderableType] = [_read(accounts), Text(), _memory(plan, accounts), _after(accounts), Text()]
     parts += [Text("Served by", style="bold"), *_kernels(accounts)]
-    for kernel in dict.fromkeys(refused for account in accounts for refused in account.refused):
-        parts.append(Text(f"! replaced {kernel.method}: {kernel.fault}", style="yellow"))
-    parts += [Text(line, style="yellow") for line in replaced_lines(plan.kernels)]
+    told = replaced_lines(plan.kernels)
+    if not told:  # nothing was proved before the start: the engine's process tried its kernels itself
+        refused = dict.fromkeys(each for account in accounts for each in account.refused)
+        told = [f"! replaced {kernel.method}: {kernel.fault}" for kernel in refused]
+    parts += [Text(line, style="yellow") for line in told]
     return Group(*parts)
 
 
