@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from mixprec_doctor.records.environment import Distribution, Environment
 from mixprec_doctor.records.setup import Fingerprint, Installed
+from mixprec_doctor.version import __version__
 
 _HEAD = 8
 _LARGEST_HEAD = 100 * 2**20  # as safetensors itself allows
@@ -118,12 +119,12 @@ def _text(path: Path) -> str:
 
 
 def _interpreter(environment: Environment) -> dict[str, str]:
-    facts = {"prefix": environment.prefix, "version": environment.interpreter.version}
+    facts = {"prefix": environment.prefix, "version": environment.interpreter.version, "mixprec": __version__}
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _own_interpreter() -> dict[str, str]:
-    return {"prefix": sys.prefix, "version": platform.python_version()}
+    return {"prefix": sys.prefix, "version": platform.python_version(), "mixprec": __version__}
 
 
 def _variables(variables: Mapping[str, str]) -> dict[str, str]:

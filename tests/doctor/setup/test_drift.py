@@ -133,6 +133,16 @@ def test_another_machine_ends_all_proofs(setup: Setup, site: Path, served: Workl
     assert valid_choices(setup, found, served) == ((), served.layers)
 
 
+def test_another_release_of_mixprec_ends_all_proofs(setup: Setup, site: Path, served: Workload) -> None:
+    """Its own kernels, and how it judges, may be others."""
+    interpreter = {**setup.fingerprint.interpreter, "mixprec": "0.0.1"}
+    found = drift_of(
+        replace(setup.fingerprint, interpreter=interpreter), refresh(setup.fingerprint, environment_of(site))
+    )
+    assert [each.name for each in found] == ["mixprec"]
+    assert valid_choices(setup, found, served) == ((), served.layers)
+
+
 def test_a_variable_that_engines_read_counts_and_its_value_stays_unsaid(
     setup: Setup, site: Path, served: Workload, monkeypatch: pytest.MonkeyPatch
 ) -> None:

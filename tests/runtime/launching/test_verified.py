@@ -35,7 +35,7 @@ def setup(tmp_path: Path, served: Workload, monkeypatch: pytest.MonkeyPatch) -> 
         engine=InstalledEngine(engine="vllm", version="0.32.0", distribution="vllm", root=str(site)),
         seconds=31.0,
     )
-    own = {"prefix": sys.prefix, "version": ".".join(map(str, sys.version_info[:3]))}
+    own = {**made.fingerprint.interpreter, "prefix": sys.prefix, "version": ".".join(map(str, sys.version_info[:3]))}
     return replace(made, fingerprint=replace(made.fingerprint, interpreter=own))
 
 
