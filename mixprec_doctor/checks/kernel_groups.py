@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["breaks", "cost", "grave", "group_choices", "is_slow", "layers_of", "without_numbers"]
+__all__ = ["breaks", "grave", "group_choices", "is_slow", "layers_of", "without_numbers"]
 
 import re
 from collections.abc import Callable, Hashable, Iterable
@@ -61,18 +61,3 @@ def layers_of(choices: Iterable[KernelChoice]) -> str:
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     shapes = [str(choice.shape) for choice in known]
     return shapes[0] if len(shapes) == 1 else f"{shapes[0]} and {len(shapes) - 1} more shapes"
-
-
-def cost(choices: Iterable[KernelChoice]) -> list[str]:
-    """What the winners take against 16 bits, by the number of rows, where it was measured."""
-    ratios: dict[int, list[float]] = {}
-    for choice in choices:
-        proof = choice.winner.proof if choice.winner is not None else None
-        for timing in proof.timings if proof is not None else ():
-            ratios.setdefault(timing.rows, []).append(timing.ratio)
-    lines = []
-    for rows, found in sorted(ratios.items()):
-        least, most = f"{min(found):.1f}", f"{max(found):.1f}"
-        span = least if least == most else f"{least} to {most}"
-        lines.append(f"{span} times as long as 16 bits at {rows} row{'s' if rows > 1 else ''}")
-    return lines

@@ -7,7 +7,8 @@ __all__ = ["CHECK"]
 from collections.abc import Hashable, Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
-from mixprec_doctor.checks.kernel_groups import breaks, cost, grave, group_choices, is_slow, layers_of, without_numbers
+from mixprec_doctor.checks.kernel_groups import breaks, grave, group_choices, is_slow, layers_of, without_numbers
+from mixprec_doctor.kernels.cost import cost
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.kernel import KernelChoice, Verdict
 

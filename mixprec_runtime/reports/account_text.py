@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mixprec_doctor.kernels.cost import cost
 from mixprec_doctor.records.kernel import KernelChoice, Verdict
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
 from mixprec_runtime.records.plan import Plan
@@ -50,7 +51,8 @@ def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
     for (form, kernel, *_), (alike, faults) in told.items():
         modules = [module for choice in alike for module in choice.modules]
         more = f" and {len(modules) - 1} more" if len(modules) > 1 else ""
-        lines.append(f"! {form}: {kernel} serves {modules[0]}{more}{_cost(alike)}")
+        times = cost(alike)
+        lines.append(f"! {form}: {kernel} serves {modules[0]}{more}{'; it takes ' + ', '.join(times) if times else ''}")
         lines += [f"    in place of {fault}" for fault in faults]
     return lines
 
@@ -58,21 +60,6 @@ def replaced_lines(choices: Iterable[KernelChoice]) -> list[str]:
 def _why(verdict: Verdict) -> str:
     fault = verdict.proof.fault if verdict.proof is not None else None
     return fault if fault is not None else "; ".join(verdict.reasons)
-
-
-def _cost(choices: list[KernelChoice]) -> str:
-    """The range of times against 16 bits, by rows."""
-    ratios: dict[int, list[float]] = {}
-    for choice in choices:
-        proof = choice.winner.proof if choice.winner is not None else None
-        for timing in proof.timings if proof is not None else ():
-            ratios.setdefault(timing.rows, []).append(timing.ratio)
-    said = []
-    for rows, found in sorted(ratios.items()):
-        least, most = f"{min(found):.1f}", f"{max(found):.1f}"
-        span = least if least == most else f"{least} to {most}"
-        said.append(f"{span} times as long as 16 bits at {rows} row{'s' if rows > 1 else ''}")
-    return f"; it takes {', '.join(said)}" if said else ""
 
 
 def _read(accounts: tuple[LoadAccount, ...]) -> Text:

@@ -16,10 +16,11 @@ from vllm.model_executor.layers.linear import (
     ReplicatedLinear,
     RowParallelLinear,
 )
-from vllm.model_executor.layers.quantization.base_config import QuantizationConfig, QuantizeMethodBase
+from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 
 from mixprec_doctor.records.workload import LinearShape
 from mixprec_runtime.adapters.bookkeeping import module_bytes
+from mixprec_runtime.adapters.given import GivenMethod
 from mixprec_runtime.adapters.layers import TrialLayer
 from mixprec_runtime.adapters.making import first, load, named
 from mixprec_runtime.adapters.trials import NoKernel, Tried, run_trials
@@ -99,34 +100,8 @@ class VllmBench:
         )
 
 
-class _Given(QuantizationConfig):
-    """A config that has one method to give."""
-
-    def __init__(self, method: QuantizeMethodBase) -> None:
-        super().__init__()
-        self.method = method
-
-    @classmethod
-    def get_name(cls) -> str:
-        return "mixprec-given"
-
-    def get_supported_act_dtypes(self) -> list[torch.dtype]:
-        return [torch.bfloat16, torch.half, torch.float32]
-
-    @classmethod
-    def get_min_capability(cls) -> int:
-        return 0
-
-    @staticmethod
-    def get_config_filenames() -> list[str]:
-        return []
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _Given:
-        raise NotImplementedError
-
-    def get_quant_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase:
-        return self.method
+class _Given(GivenMethod, QuantizationConfig):
+    """The engine's kind of config, with one method to give."""
 
 
 def work(*, layers: Sequence[Mapping[str, Any]], dtype: str, scratch: str) -> Iterator[dict[str, Any]]:
