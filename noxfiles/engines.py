@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["engine", "inspect"]
+__all__ = ["engine", "engine_heavy", "inspect"]
 
 import nox
 
@@ -16,11 +16,22 @@ MATRIX = ROOT / "tests" / "matrix"
 @nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
 def engine(session: nox.Session, cell: str) -> None:
     """Serve mixtures on a real engine and compare with a float32 reference."""
+    _inside(session, cell, "engine and not heavy")
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
+def engine_heavy(session: nox.Session, cell: str) -> None:
+    """What takes longer still: tensor parallelism, experts, faults at every stage, checkpoints of other tools."""
+    _inside(session, cell, "engine and heavy")
+
+
+def _inside(session: nox.Session, cell: str, marked: str) -> None:
     python = engine_python(session, find_cell(cell))
     environment = {"MIXPREC_CACHE": str(CACHE), "HF_HUB_OFFLINE": "1"}
     session.run(python, "-m", "mixprec_runtime", "demo", "--checkpoints-only", env=environment, external=True)
     session.run(
-        python, "-m", "pytest", "-m", "engine", str(MATRIX), *session.posargs, env=environment, external=True
+        python, "-m", "pytest", "-m", marked, str(MATRIX), *session.posargs, env=environment, external=True
     )  # fmt: skip
 
 
