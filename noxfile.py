@@ -11,7 +11,19 @@ from noxfiles.doctor import doctor
 from noxfiles.engines import engine, engine_heavy, inspect
 from noxfiles.quality import lint, network, typecheck, unit
 
-__all__ = ["bench", "bench_kernels", "demo", "doctor", "engine", "engine_heavy", "inspect", "lint", "network", "typecheck", "unit"]
+__all__ = [
+    "bench",
+    "bench_kernels",
+    "demo",
+    "doctor",
+    "engine",
+    "engine_heavy",
+    "inspect",
+    "lint",
+    "network",
+    "typecheck",
+    "unit",
+]
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typecheck", "unit"]
