@@ -6,7 +6,7 @@ quantizers write them, part for part; and the quantization config that announces
 
 from __future__ import annotations
 
-__all__ = ["generated_layer", "generated_weight"]
+__all__ = ["generated_layer", "generated_weight", "packed_weight"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +39,14 @@ def generated_layer(format: Format, outputs: Sequence[int], inputs: int, *, seed
         weight = torch.randn(out, inputs, generator=generator) * SPREAD
         parts.append(_MAKERS[format.kind](format, weight, order))
     return parts
+
+
+def packed_weight(format: Format, weight: torch.Tensor, order: torch.Tensor) -> Tensors:
+    """The tensors of one linear layer ``[out, in]``, by the last part of their names, rounded to nearest.
+
+    ``order`` is the permutation of the inputs ``[in]`` that an act-order format takes. Raises UnpackableShape.
+    """
+    return _MAKERS[format.kind](format, weight, order)
 
 
 def generated_weight(out: int, inputs: int, *, seed: int = 0) -> torch.Tensor:

@@ -1,0 +1,130 @@
+"""Generated checkpoints: whole models of random weights, the same model in any format, for trials and figures.
+
+Nothing is downloaded. The layers are those that transformers makes of a config; every folder of the same config and
+seed holds the same model, rounded to its format as a quantizer lays it out.
+"""
+
+from __future__ import annotations
+
+__all__ = ["write_generated_model"]
+
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from mixprec_doctor.records.format import Format, FormatKind
+from mixprec_runtime.packing.announced import quantization_config
+from mixprec_runtime.packing.generated import packed_weight
+
+GAIN = 1.5  # of a layer's weights: as many times as would keep the spread of its inputs
+HEAD_GAIN = 2.0
+INDEX = "model.safetensors.index.json"
+Tensors = dict[str, torch.Tensor]
+
+
+def write_generated_model(
+    config: Mapping[str, object],
+    folder: Path,
+    *,
+    format: Format | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    shard_bytes: int = 1 << 32,
+) -> Path:
+    """Write a checkpoint folder for a config of transformers (``model_type`` and sizes); returns the folder.
+
+    Linear layers but the output head are in ``format``; None: all in BF16. Weights are drawn and rounded on
+    ``device``. The tokenizer knows words ``w0``, ``w1`` ... of the config's vocabulary. Raises UnpackableShape.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    form = None if format is None or format.kind is FormatKind.PLAIN else format
+    written: dict[str, str] = {}
+    shard: Tensors = {}
+    shards = 0
+    for tensors in _modules(config, form, seed, torch.device(device)):
+        shard |= {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        if sum(tensor.nbytes for tensor in shard.values()) >= shard_bytes:
+            shards, shard = shards + 1, _save(shard, folder, shards + 1, written)
+    if shard:
+        _save(shard, folder, shards + 1, written)
+    total = sum((folder / name).stat().st_size for name in set(written.values()))
+    _write(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": written})
+    said: dict[str, object] = {**config, "dtype": "bfloat16", "torch_dtype": "bfloat16"}
+    if form is not None:
+        said["quantization_config"] = quantization_config(form)
+    _write(folder / "config.json", said)
+    _write_tokenizer(folder, config)
+    return folder
+
+
+def _save(shard: Tensors, folder: Path, number: int, written: dict[str, str]) -> Tensors:
+    name = f"model-{number:05d}.safetensors"
+    save_file(shard, str(folder / name), metadata={"format": "pt"})
+    written |= dict.fromkeys(shard, name)
+    return {}
+
+
+def _modules(config: Mapping[str, object], format: Format | None, seed: int, device: torch.device) -> Iterator[Tensors]:
+    """The tensors of each module that has any, under checkpoint names."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    known = AutoConfig.for_model(**dict(config))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(known)
+    head = model.get_output_embeddings()
+    tied = bool(config.get("tie_word_embeddings"))
+    with torch.device(device):
+        for name, module in model.named_modules():
+            if module is head and tied:
+                continue
+            if isinstance(module, torch.nn.Linear) and module is not head and format is not None:
+                weight = _drawn(f"{name}.weight", module.weight, seed, GAIN)
+                order = torch.randperm(weight.shape[1], generator=_generator(name.rpartition(".")[0], seed))
+                yield {f"{name}.{suffix}": tensor for suffix, tensor in packed_weight(format, weight, order).items()}
+                own = {"bias": module.bias} if module.bias is not None else {}
+            else:
+                own = dict(module.named_parameters(recurse=False))
+            gain = HEAD_GAIN if module is head else GAIN
+            plain = {f"{name}.{suffix}".lstrip("."): tensor for suffix, tensor in own.items()}
+            if plain:
+                yield {full: _drawn(full, tensor, seed, gain).to(torch.bfloat16) for full, tensor in plain.items()}
+
+
+def _drawn(name: str, like: torch.Tensor, seed: int, gain: float) -> torch.Tensor:
+    """Numbers for a parameter: norms near one, biases near zero, embeddings of spread one, matrices by their inputs."""
+    drawn = torch.randn(like.shape, generator=_generator(name, seed))
+    if like.dim() < 2:
+        return drawn * 0.05 + (0.0 if name.endswith("bias") else 1.0)
+    if "embed" in name:
+        return drawn
+    return (drawn * (gain / math.sqrt(like.shape[-1]))).to(torch.bfloat16).to(torch.float32)
+
+
+def _generator(name: str, seed: int) -> torch.Generator:
+    """Numbers of one name, the same whatever else is drawn; on the default device."""
+    generator = torch.Generator(torch.get_default_device())
+    return generator.manual_seed(zlib.crc32(name.encode()) ^ (seed << 32))
+
+
+def _write_tokenizer(folder: Path, config: Mapping[str, object]) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    size = config["vocab_size"]
+    assert isinstance(size, int)  # noqa: S101  transformers' own config wants one
+    words = {"<unk>": 0, "<s>": 1, "</s>": 2, **{f"w{number}": number for number in range(3, size)}}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))  # noqa: S106  no password
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _write(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
+    )
+
+
+def _write(file: Path, content: Mapping[str, object]) -> None:
+    file.write_text(json.dumps(content, indent=1), encoding="utf-8")
