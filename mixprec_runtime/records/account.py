@@ -48,6 +48,7 @@ class LayerMemory:
     method: str
     loaded_bytes: int
     held_bytes: int
+    members: tuple[str, ...] = ()  # the planned modules that fill it, by their checkpoint names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,9 @@ class LoadAccount:
         fields = {key: raw[key] for key in cls.__dataclass_fields__}
         fields["sources"] = {name: SourceRead(**read) for name, read in raw["sources"].items()}
         fields["redundant"] = tuple(raw["redundant"])
-        fields["layers"] = tuple(LayerMemory(**layer) for layer in raw["layers"])
+        fields["layers"] = tuple(
+            LayerMemory(**{**layer, "members": tuple(layer.get("members", ()))}) for layer in raw["layers"]
+        )
         fields["refused"] = tuple(RefusedKernel(**kernel) for kernel in raw["refused"])
         fields["faults"] = tuple(LoadFault(**fault) for fault in raw["faults"])
         return cls(**fields)

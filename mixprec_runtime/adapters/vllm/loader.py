@@ -82,6 +82,7 @@ class MixprecModelLoader(DefaultModelLoader):
                 method=method_name(model.get_submodule(name)),
                 loaded_bytes=self._loaded_bytes.get(name, 0),
                 held_bytes=held.get(name, 0),
+                members=config.planned_members(name) if isinstance(config, MixprecConfig) else (),
             )
             for name in dict.fromkeys([*self._loaded_bytes, *held])
         )

@@ -186,6 +186,10 @@ class MixprecConfig(QuantizationConfig):
         parts = self.packed_modules_mapping.get(leaf, [leaf])
         return tuple(f"{parent}.{part}" if parent else part for part in parts)
 
+    def planned_members(self, prefix: str) -> tuple[str, ...]:
+        """The checkpoint names of those members that the plan knows."""
+        return tuple(self.names[member] for member in self.members(prefix) if member in self.names)
+
     def source_of(self, prefix: str) -> str | None:
         """The one source of an engine layer; None when the plan does not know it. Raises SplitUnit."""
         planned = {module: self.modules[module] for module in self.members(prefix) if module in self.modules}
