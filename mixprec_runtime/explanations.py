@@ -173,4 +173,90 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         example="source 'nv' holds nvfp4, which mixprec cannot serve yet (210).",
         cure="Take these modules from a source in another format, or let `ignore` keep the base model's.",
     ),
+    Explanation(
+        code="MP645",
+        title="attention heads that the ranks cannot share",
+        promise="The number of attention heads is no multiple of the number of tensor-parallel ranks.",
+        explanation=(
+            "Tensor parallelism gives every rank the same number of attention heads. An engine refuses other numbers "
+            "while it starts; mixprec says so before, with the numbers of ranks that heads, key/value heads, "
+            "vocabulary, and the groups and blocks of all sources allow."
+        ),
+        example="9 attention heads cannot be shared by 2 ranks (SmolLM2-135M: 1, 3 or 9 would do).",
+        cure="Take one of the numbers shown, or share the layers instead: pipeline_parallel_size.",
+    ),
+    Explanation(
+        code="MP646",
+        title="key/value heads that the ranks cannot share",
+        promise="The numbers of key/value heads and of ranks are no multiples of one another.",
+        explanation=(
+            "Every rank holds the same number of key/value heads; where there are fewer heads than ranks, every head "
+            "lies on the same number of ranks. Engines assert this while they make the first layer."
+        ),
+        example="4 key/value heads cannot be shared by 6 ranks.",
+        cure="Take a number of ranks that divides the heads, or is a multiple of them.",
+    ),
+    Explanation(
+        code="MP647",
+        title="a module that does not divide among the ranks",
+        promise="A module's outputs, or its inputs where these are cut, are no multiple of the number of ranks.",
+        explanation=(
+            "q, k, v, gate and up are cut along their outputs, o and down along their inputs, in equal parts. "
+            "Nothing pads them."
+        ),
+        example="model.layers.*.mlp.up_proj: 100 outputs on 3 ranks.",
+        cure="Take one of the numbers of ranks shown.",
+    ),
+    Explanation(
+        code="MP648",
+        title="a vocabulary that does not divide among the ranks",
+        promise="The vocabulary, padded to a multiple of 64, is no multiple of the number of ranks.",
+        explanation="Embedding and output head are cut along the vocabulary in equal parts, after padding.",
+        example="lm_head: 32000 tokens, padded to 32000, on 3 ranks.",
+        cure="Take one of the numbers of ranks shown.",
+    ),
+    Explanation(
+        code="MP649",
+        title="ranks would cut a group, a block or a word",
+        promise="The part of a quantized module that each rank gets does not end where a group of it ends.",
+        explanation=(
+            "Inputs of a group share a scale, outputs and inputs of a block do, and codes of less than 8 bits are "
+            "packed in words of 32. A rank that began inside one would compute with the scale of another: some "
+            "engines refuse that while they make the layer, some do not. Modules whose g_idx is out of order are "
+            "free of the first: every rank holds the scales of all groups. Scales per channel or tensor cut nothing."
+        ),
+        example="model.layers.*.mlp.down_proj (30): 96 inputs for each rank are no multiple of the group size 64.",
+        cure="Take one of the numbers of ranks shown, a source with smaller groups, or a rule that moves the modules.",
+    ),
+    Explanation(
+        code="MP650",
+        title="key/value heads lie on several ranks",
+        promise="There are fewer key/value heads than ranks, so that each is held in copies.",
+        explanation=(
+            "k_proj, v_proj and the key-value cache do not shrink any more with further ranks. The bytes per rank "
+            "that a plan shows count the copies."
+        ),
+        example="3 key/value heads on 9 ranks: each lies on 3 of them.",
+        cure="None is needed; fewer ranks hold fewer copies.",
+    ),
+    Explanation(
+        code="MP651",
+        title="parts of a fused module end inside a block",
+        promise="A part of a fused module that others follow does not end where a block of its scales ends.",
+        explanation=(
+            "An engine keeps q, k and v in one weight with one table of scales per block. Where q ends inside a "
+            "block, the scales of k have no row of their own in that table. vLLM refuses such layers, or reads "
+            "neighbouring scales."
+        ),
+        example="model.layers.*.self_attn.q_proj (30): 576 outputs are no multiple of the 128 of a block.",
+        cure="Take these modules from a source with smaller blocks, or in another format.",
+    ),
+    Explanation(
+        code="MP652",
+        title="more pipeline stages than layers",
+        promise="Some stage would hold no layer.",
+        explanation="Stages of pipeline parallelism hold whole layers; the first has the embedding, the last the head.",
+        example="2 layers cannot be shared by 3 pipeline stages.",
+        cure="Set pipeline_parallel_size to the number of layers at most.",
+    ),
 )

@@ -17,7 +17,8 @@ from mixprec_runtime.planning.assign import Assignment, assign
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
 from mixprec_runtime.planning.modules import class_name, is_derived
-from mixprec_runtime.planning.ranks import bytes_per_rank
+from mixprec_runtime.planning.parallel import find_split_faults
+from mixprec_runtime.planning.ranks import Split, bytes_per_rank
 from mixprec_runtime.planning.units import Unit, units_of
 from mixprec_runtime.planning.zeros import all_zero
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
@@ -53,7 +54,7 @@ _REMEDIES = {
 }
 
 
-def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
+def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size: int = 1) -> Plan:
     """The plan of a mix, with every fault of its checkpoints and rules as a finding.
 
     Reads ``config.json``, index files and safetensors headers; of tensors only a bias that the base lacks.
@@ -69,6 +70,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
     units = units_of(weights)
     assigned, rule_findings = assign(mix, classes, units)
     findings += rule_findings
+    split = Split.of(base.config, ranks=tensor_parallel_size, stages=pipeline_parallel_size)
     layers: list[LayerPlan] = []
     linear: list[Taken] = []
     for module, plain in weights.items():
@@ -90,7 +92,6 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
                     quantization=opened[source].quantization,
                 )
             )
-        heads = base.config.get("num_key_value_heads")
         layers.append(
             LayerPlan(
                 layer=module,
@@ -98,22 +99,17 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1) -> Plan:
                 format=found.format,
                 shape=plain.shape,
                 tensors=tuple(tensors.values()),
-                bytes_per_rank=bytes_per_rank(
-                    module,
-                    found.format,
-                    tensors,
-                    ranks=tensor_parallel_size,
-                    key_value_heads=heads if isinstance(heads, int) else None,
-                ),
+                bytes_per_rank=bytes_per_rank(module, found.format, tensors, split),
             )
         )
     faults += _uneven_units(units, layers, assigned)
     findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
+    findings += find_split_faults(mix, layers, units, split)
     return Plan(
         mix_file=mix.file,
         sources=_used(opened, {layer.source for layer in layers}),
         layers=tuple(layers),
-        totals=_totals(layers, base, tensor_parallel_size),
+        totals=_totals(layers, base, split.world),
         findings=tuple(findings),
     )
 
