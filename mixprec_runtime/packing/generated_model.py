@@ -11,8 +11,9 @@ __all__ = ["write_generated_model"]
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -20,6 +21,7 @@ from safetensors.torch import save_file
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.packing.announced import quantization_config
 from mixprec_runtime.packing.generated import packed_weight
+from mixprec_runtime.packing.generated_experts import experts_of, is_router, leave_out, saved_name
 
 GAIN = 1.5  # of a layer's weights: as many times as would keep the spread of its inputs
 HEAD_GAIN = 2.0
@@ -35,18 +37,21 @@ def write_generated_model(
     seed: int = 0,
     device: str = "cpu",
     shard_bytes: int = 1 << 32,
+    stacked: bool = False,
 ) -> Path:
     """Write a checkpoint folder for a config of transformers (``model_type`` and sizes); returns the folder.
 
-    Linear layers but the output head are in ``format``; None: all in BF16. Weights are drawn and rounded on
-    ``device``. The tokenizer knows words ``w0``, ``w1`` ... of the config's vocabulary. Raises UnpackableShape.
+    Linear layers but the output head and routers are in ``format``; None: all in BF16. Experts lie one by one; where
+    they are plain and ``stacked`` is wanted, in a tensor for all. Weights are drawn and rounded on ``device``. The
+    tokenizer knows words ``w0``, ``w1`` ... of the config's vocabulary. Raises UnpackableShape.
     """
     folder.mkdir(parents=True, exist_ok=True)
     form = None if format is None or format.kind is FormatKind.PLAIN else format
     written: dict[str, str] = {}
     shard: Tensors = {}
     shards = 0
-    for tensors in _modules(config, form, seed, torch.device(device)):
+    model = _model(config)
+    for tensors in _modules(model, config, form, seed, device=torch.device(device), stacked=stacked and form is None):
         shard |= {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
         if sum(tensor.nbytes for tensor in shard.values()) >= shard_bytes:
             shards, shard = shards + 1, _save(shard, folder, shards + 1, written)
@@ -56,7 +61,9 @@ def write_generated_model(
     _write(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": written})
     said: dict[str, object] = {**config, "dtype": "bfloat16", "torch_dtype": "bfloat16"}
     if form is not None:
-        said["quantization_config"] = quantization_config(form)
+        kind = str(config.get("model_type"))
+        routers = [saved_name(name, kind) for name, _ in model.named_modules() if is_router(name, model)]
+        said["quantization_config"] = leave_out(quantization_config(form) or {}, routers)
     _write(folder / "config.json", said)
     _write_tokenizer(folder, config)
     return folder
@@ -69,46 +76,74 @@ def _save(shard: Tensors, folder: Path, number: int, written: dict[str, str]) ->
     return {}
 
 
-def _modules(config: Mapping[str, object], format: Format | None, seed: int, device: torch.device) -> Iterator[Tensors]:
-    """The tensors of each module that has any, under checkpoint names."""
+def _model(config: Mapping[str, object]) -> torch.nn.Module:
+    """The model that transformers makes of a config, without weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     known = AutoConfig.for_model(**dict(config))
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(known)
-    head = model.get_output_embeddings()
+        model: torch.nn.Module = AutoModelForCausalLM.from_config(known)
+    return model
+
+
+def _modules(
+    model: Any,  # noqa: ANN401  transformers is untyped
+    config: Mapping[str, object],
+    format: Format | None,
+    seed: int,
+    *,
+    device: torch.device,
+    stacked: bool,
+) -> Iterator[Tensors]:
+    """The tensors of each module that has any, under checkpoint names."""
+    head, kind = model.get_output_embeddings(), str(config.get("model_type"))
     tied = bool(config.get("tie_word_embeddings"))
     with torch.device(device):
         for name, module in model.named_modules():
+            saved = saved_name(name, kind)
             if module is head and tied:
                 continue
-            if isinstance(module, torch.nn.Linear) and module is not head and format is not None:
-                weight = _drawn(f"{name}.weight", module.weight, seed, GAIN)
-                order = torch.randperm(weight.shape[1], generator=_generator(name.rpartition(".")[0], seed))
-                yield {f"{name}.{suffix}": tensor for suffix, tensor in packed_weight(format, weight, order).items()}
+            experts = () if stacked else tuple(experts_of(name, module, kind))
+            for expert, shape in experts:
+                yield _linear(expert, shape, format, seed)
+            if experts:
+                continue
+            linear = isinstance(module, torch.nn.Linear) and module is not head and not is_router(name, model)
+            if linear and format is not None:
+                yield _linear(saved, module.weight.shape, format, seed)
                 own = {"bias": module.bias} if module.bias is not None else {}
             else:
                 own = dict(module.named_parameters(recurse=False))
             gain = HEAD_GAIN if module is head else GAIN
-            plain = {f"{name}.{suffix}".lstrip("."): tensor for suffix, tensor in own.items()}
+            plain = {f"{saved}.{suffix}".lstrip("."): tensor for suffix, tensor in own.items()}
             if plain:
-                yield {full: _drawn(full, tensor, seed, gain).to(torch.bfloat16) for full, tensor in plain.items()}
+                yield {
+                    full: _drawn(full, tensor.shape, seed, gain).to(torch.bfloat16) for full, tensor in plain.items()
+                }
 
 
-def _drawn(name: str, like: torch.Tensor, seed: int, gain: float) -> torch.Tensor:
+def _linear(name: str, shape: Sequence[int], format: Format | None, seed: int) -> Tensors:
+    weight = _drawn(f"{name}.weight", shape, seed, GAIN)
+    if format is None:
+        return {f"{name}.weight": weight.to(torch.bfloat16)}
+    order = torch.randperm(weight.shape[1], generator=_generator(name.rpartition(".")[0], seed))
+    return {f"{name}.{suffix}": tensor for suffix, tensor in packed_weight(format, weight, order).items()}
+
+
+def _drawn(name: str, shape: Sequence[int], seed: int, gain: float) -> torch.Tensor:
     """Numbers for a parameter: norms near one, biases near zero, embeddings of spread one, matrices by their inputs."""
-    drawn = torch.randn(like.shape, generator=_generator(name, seed))
-    if like.dim() < 2:
+    drawn = torch.randn(tuple(shape), generator=_generator(name, seed))
+    if len(shape) < 2:
         return drawn * 0.05 + (0.0 if name.endswith("bias") else 1.0)
     if "embed" in name:
         return drawn
-    return (drawn * (gain / math.sqrt(like.shape[-1]))).to(torch.bfloat16).to(torch.float32)
+    return (drawn * (gain / math.sqrt(shape[-1]))).to(torch.bfloat16).to(torch.float32)
 
 
 def _generator(name: str, seed: int) -> torch.Generator:
     """Numbers of one name, the same whatever else is drawn; on the default device."""
     generator = torch.Generator(torch.get_default_device())
-    return generator.manual_seed(zlib.crc32(name.encode()) ^ (seed << 32))
+    return generator.manual_seed(zlib.crc32(f"{seed} {name}".encode()))
 
 
 def _write_tokenizer(folder: Path, config: Mapping[str, object]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.checkpoint.formats import ModuleWeights
+from mixprec_runtime.planning.experts import expert_layer
+from mixprec_runtime.planning.language import language_config
 
 OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out", "output_layer"})
 EMBEDDINGS = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "embed_in"})
@@ -18,9 +20,10 @@ def class_name(module: str, weights: ModuleWeights, *, vocab_size: int | None) -
     """``Linear``, ``Embedding`` or None (norms, convolutions and the like), as rules name classes.
 
     A packed weight is a linear one. A plain matrix is linear too, unless its name is an embedding's, or it has a
-    row per token of the vocabulary and is not the output head: that is the input embedding.
+    row per token of the vocabulary and is not the output head: that is the input embedding. A stack of experts stands
+    for the linear layers in it.
     """
-    if weights.format.kind is not FormatKind.PLAIN:
+    if weights.format.kind is not FormatKind.PLAIN or expert_layer(module) == module:
         return "Linear"
     if len(weights.shape) != 2:
         return None
@@ -41,4 +44,5 @@ def is_derived(name: str, config: Mapping[str, object]) -> bool:
     Rotary tables follow from the config; a tied output head is the input embedding under a second name.
     """
     module, _, suffix = name.rpartition(".")
-    return suffix in DERIVED or (config.get("tie_word_embeddings") is True and module == "lm_head")
+    tied = language_config(config).get("tie_word_embeddings") is True
+    return suffix in DERIVED or (tied and module in ("lm_head", "language_model.lm_head"))
