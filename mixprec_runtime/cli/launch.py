@@ -50,6 +50,7 @@ def launch(
     from mixprec_runtime.launching.engines import choose_engine
     from mixprec_runtime.launching.errors import EngineFailed
     from mixprec_runtime.launching.launch import check_port, prepare, serve
+    from mixprec_runtime.launching.sharing import shared_as_asked
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
@@ -57,7 +58,8 @@ def launch(
         raise click.UsageError("--setup hands over what was proved and --no-verify wants nothing proved; give one")
     wish = read_mix(mix)
     chosen = choose_engine(engine or wish.engine)
-    plan = make_plan(wish, tensor_parallel_size=wish.ranks)
+    shared = shared_as_asked(wish, engine_args)
+    plan = make_plan(shared, tensor_parallel_size=shared.ranks, pipeline_parallel_size=shared.stages)
     if not plan.valid:
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.plan_text import findings_text
@@ -70,7 +72,7 @@ def launch(
         if not dry_run:  # proving takes a while, and this would end it afterwards
             check_port(prepare(wish, plan, root=cache_folder(), arguments=engine_args))
         plan = with_kernels(
-            plan, wish, engine=chosen, setup=setup, prove=not dry_run, allow_placeholders=allow_placeholders
+            plan, shared, engine=chosen, setup=setup, prove=not dry_run, allow_placeholders=allow_placeholders
         )
     prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args)
     if dry_run:

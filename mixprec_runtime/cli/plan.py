@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     "--tensor-parallel-size", "-tp", type=click.IntRange(1, 1024), default=None,
     help="Ranks that share the model; taken from the mix file's serve section when left out.",
 )  # fmt: skip
+@click.option(
+    "--pipeline-parallel-size", "-pp", type=click.IntRange(1, 1024), default=None,
+    help="Stages that share the layers; taken from the mix file's serve section when left out.",
+)  # fmt: skip
 @click.option("--engine", type=click.Choice(["auto", "vllm", "sglang"]), help="Overrides the mix file's.")
 @click.option(
     "--against",
@@ -42,6 +46,7 @@ def plan(
     ctx: click.Context,
     mix: Path,
     tensor_parallel_size: int | None,
+    pipeline_parallel_size: int | None,
     engine: str | None,
     against: str | None,
     machine: Path | None,
@@ -60,8 +65,8 @@ def plan(
     from mixprec_runtime.planning.planner import make_plan
 
     wish = read_mix(mix)
-    ranks = tensor_parallel_size or wish.ranks
-    made = make_plan(wish, tensor_parallel_size=ranks)
+    ranks, stages = tensor_parallel_size or wish.ranks, pipeline_parallel_size or wish.stages
+    made = make_plan(wish, tensor_parallel_size=ranks, pipeline_parallel_size=stages)
     if made.valid:
         made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
     if form == "json":

@@ -67,5 +67,16 @@ class Mix:
     @property
     def ranks(self) -> int:
         """Tensor-parallel ranks that ``serve`` asks for, under either spelling of the argument."""
-        found = [self.serve.get(name) for name in ("tensor_parallel_size", "tensor-parallel-size")]
-        return next((ranks for ranks in found if isinstance(ranks, int)), 1)
+        return self._asked("tensor_parallel_size")
+
+    @property
+    def stages(self) -> int:
+        """Pipeline stages that ``serve`` asks for."""
+        return self._asked("pipeline_parallel_size")
+
+    def _asked(self, name: str) -> int:
+        for spelling in (name, name.replace("_", "-")):
+            value = self.serve.get(spelling)
+            if str(value).isdecimal() and int(str(value)) > 0:
+                return int(str(value))
+        return 1

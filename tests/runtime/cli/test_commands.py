@@ -144,6 +144,24 @@ def test_ranks_come_from_the_option_or_the_file(
     assert len(json.loads(out)["totals"]["bytes_per_rank"]) == ranks
 
 
+@pytest.mark.parametrize("words", [("-tp", "3"), ("--tensor-parallel-size=3",), ("--tensor_parallel_size", "3")])
+def test_ranks_among_the_engine_s_arguments_are_planned_for(
+    mixture: Workshop, mixprec: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Four heads: an engine would refuse three ranks half a minute later."""
+    monkeypatch.setattr("mixprec_runtime.launching.engines.choose_engine", lambda wanted: "vllm")
+    said = mixprec("launch", mixture.mix(MIX), "--dry-run", "--", *words)
+    assert said.code == 1 and said.out == ""
+    assert "MP645" in said.err and "4 attention heads cannot be shared by 3 ranks" in said.err
+    assert "Serve it on 1, 2 or 4 ranks" in " ".join(said.err.split())
+
+
+def test_stages_share_the_layers_of_a_plan(mixture: Workshop, mixprec: Command) -> None:
+    out = mixprec("plan", mixture.mix(MIX), "--format", "json", "-tp", "2", "-pp", "2").out
+    (first,) = [each for each in json.loads(out)["layers"] if each["layer"] == "model.layers.1.mlp.up_proj"]
+    assert first["bytes_per_rank"][:2] == [0, 0] and first["bytes_per_rank"][2] == first["bytes_per_rank"][3] > 0
+
+
 @pytest.mark.parametrize("command", ["plan", "launch"])
 @pytest.mark.parametrize("text, words", [
     ("model: base\nmodle: x\n", ["mix.yaml:2:1: unknown key 'modle'; did you mean 'model'?"]),
