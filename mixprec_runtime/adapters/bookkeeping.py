@@ -14,6 +14,7 @@ import torch
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.adapters.fills import TWICE, FillRecorder
+from mixprec_runtime.adapters.poison import Poison
 from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
 from mixprec_runtime.loading.state import ProgressFile
 from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
@@ -50,14 +51,19 @@ class Bookkeeper:
     parameters: Mapping[str, torch.Tensor]
     progress: ProgressFile
     elsewhere: Callable[[str], bool] = lambda name: False  # tensors of layers that another rank holds
+    kept: Mapping[str, str] = field(default_factory=dict)  # parameters that may stay as the engine made them, and why
+    whole: bool = False  # no other rank shares the model: each tensor goes in with all its elements
     faults: list[LoadFault] = field(default_factory=list)
     redundant: list[str] = field(default_factory=list)
     read: dict[str, SourceRead] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
+    ended: float | None = None  # when every parameter was judged
     digests: dict[str, bytes] = field(default_factory=dict)  # of the tensors that parts of a layer may share
 
     def __post_init__(self) -> None:
+        self._storages = {name: _address(parameter) for name, parameter in self.parameters.items()}
         self.recorder = FillRecorder(self.parameters)
+        self._poison = Poison({name: p for name, p in self.parameters.items() if name not in self.kept})
 
     def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The planned tensors as ``(checkpoint name, tensor)``; each is checked off before the next is read."""
@@ -73,7 +79,11 @@ class Bookkeeper:
         self.progress.add(tensor.bytes)
         if _suffix(tensor.name) in SHARED:
             self.digests[tensor.name] = hashlib.sha256(data.contiguous().view(torch.uint8).numpy()).digest()
-        if self.recorder.written.get(tensor.name) or not data.numel() or self.elsewhere(tensor.name):
+        taken = self.recorder.written.get(tensor.name, 0)
+        if self.whole and 0 < taken < data.numel():
+            text = f"(source {tensor.source}) went in with {taken:,} of {data.numel():,} elements"
+            self.faults.append(LoadFault(name=tensor.name, text=text))
+        if taken or not data.numel() or self.elsewhere(tensor.name):
             return
         if tensor.droppable and group_order_is_trivial(data):
             self.redundant.append(tensor.name)
@@ -89,11 +99,39 @@ class Bookkeeper:
         words = str(fault).split(" The available parameters")[0]
         self.faults.append(LoadFault(name=name, text=f"stopped the engine: {type(fault).__name__}: {words}"))
 
-    def close(self) -> None:
-        """Judge the parameters once every tensor has been handed over."""
+    def close(self, now: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Judge the parameters once every tensor has been handed over; ``now`` are those that the model has by then."""
+        told = self._exchanged(self.parameters if now is None else now)
+        remains = self._poison.remains()
         for name, verdict in self.recorder.faults().items():
-            if not (verdict.endswith(TWICE) and self._agreed(name)):
-                self.faults.append(LoadFault(name=f"parameter {name}", text=verdict))
+            if name in told or (name in self.kept and not self.recorder.regions[name]):
+                continue
+            if not self.recorder.regions[name] and name not in self.kept and name not in remains:
+                self._fault(name, "was not filled by anything that mixprec can watch")
+            elif not (verdict.endswith(TWICE) and self._agreed(name)):
+                self._fault(name, verdict)
+            told.add(name)
+        for name, count in remains.items():
+            if name not in told:
+                self._fault(name, f"has {count:,} bytes that hold what they held before loading")
+        self.ended = time.perf_counter()
+
+    def _exchanged(self, now: Mapping[str, torch.Tensor]) -> set[str]:
+        """Parameters that are no longer the memory that was watched."""
+        told = set(self.parameters.keys() - now.keys())
+        for name, parameter in self.parameters.items():
+            if name not in now:
+                if self.recorder.regions.get(name):
+                    self._fault(name, "was filled and then taken out of the model")
+            elif _address(now[name]) != self._storages[name] and parameter.numel():
+                self._fault(name, "was replaced by another tensor while it was loaded")
+                told.add(name)
+        for name in now.keys() - self.parameters.keys():
+            self._fault(name, "came into the model while it was loaded, and nothing watched it")
+        return told
+
+    def _fault(self, parameter: str, text: str) -> None:
+        self.faults.append(LoadFault(name=f"parameter {parameter}", text=text))
 
     def _agreed(self, name: str) -> bool:
         """Whether several parts of a fused layer filled one parameter that they share, and said the same."""
@@ -128,8 +166,15 @@ class Bookkeeper:
             layers=layers,
             refused=refused,
             faults=tuple(self.faults),
-            seconds=round(time.perf_counter() - self.began, 3),
+            seconds=round((self.ended or time.perf_counter()) - self.began, 3),
+            kept={name: why for name, why in self.kept.items() if not self.recorder.regions.get(name)},
+            reworked=tuple(self.recorder.reworked),
         )
+
+
+def _address(parameter: torch.Tensor) -> int:
+    """Where a parameter's memory begins; 0 for one that has none."""
+    return 0 if parameter.is_meta else int(parameter.untyped_storage().data_ptr())
 
 
 def _suffix(name: str) -> str:

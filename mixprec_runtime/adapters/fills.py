@@ -2,7 +2,8 @@
 
 Every engine has its own weight loaders, but each of them ends in an in-place write into a parameter's storage.
 A dispatch mode sees these writes as (storage, offset, sizes, strides), whatever code made them, so that "every
-parameter filled exactly once" is observed and not inferred from names.
+parameter filled exactly once" is observed and not inferred from names. What an operator says it writes may be more than
+it does (``index_put_``), and code that goes round the dispatcher is not seen at all: that is what poison is for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 TWICE = "filled more than once"
 """How the verdict ends on a parameter that lacks nothing but was written to again."""
+
+ARITHMETIC = frozenset(
+    {"add", "sub", "mul", "div", "neg", "exp", "abs", "clamp", "clamp_min", "clamp_max", "pow", "sqrt", "rsqrt",
+     "reciprocal", "lerp", "addcmul", "addcdiv", "addmm", "baddbmm", "index_add", "scatter_add"}
+)  # fmt: skip
+"""In-place operators that need what is there already: they are no fill."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +59,37 @@ class Region:
 class FillRecorder(TorchDispatchMode):
     """Records in-place writes into the given tensors while it is active.
 
-    ``current`` is the checkpoint tensor on its way; writes count for it. ``converted`` counts elements that are
-    stored in another type than they came in.
+    ``current`` is the checkpoint tensor on its way; writes count for it. A second write of one tensor over the very
+    region that it filled, and arithmetic in place, rework what is there and fill nothing: ``reworked`` names such
+    parameters. ``converted`` counts elements that are stored in another type than they came in.
     """
 
     def __init__(self, parameters: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
         self._parameters = {name: p for name, p in parameters.items() if p.numel()}
-        self._by_storage = {p.untyped_storage().data_ptr(): name for name, p in self._parameters.items()}
+        self._by_storage: dict[int, list[str]] = {}
+        for name, p in self._parameters.items():
+            if not p.is_meta:
+                self._by_storage.setdefault(p.untyped_storage().data_ptr(), []).append(name)
+        self._targets: dict[Any, tuple[tuple[int, str], ...]] = {}
+        self._turn = 0
+        self._turns: dict[str, dict[Region, int]] = {name: {} for name in self._parameters}
+        self._current: str | None = None
         self.regions: dict[str, list[Region]] = {name: [] for name in self._parameters}
         self.written: dict[str, int] = {}
         self.writers: dict[str, list[str]] = {name: [] for name in self.regions}
+        self.reworked: dict[str, None] = {}  # in order
         self.converted: dict[str, int] = {}
-        self.current: str | None = None
+
+    @property
+    def current(self) -> str | None:
+        """The checkpoint tensor on its way."""
+        return self._current
+
+    @current.setter
+    def current(self, name: str | None) -> None:
+        self._current = name
+        self._turn += 1
 
     def __torch_dispatch__(
         self,
@@ -76,35 +101,42 @@ class FillRecorder(TorchDispatchMode):
         """Run the operator, then note what it wrote."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        for position, argument in enumerate(func._schema.arguments):
-            if argument.alias_info is None or not argument.alias_info.is_write:
-                continue
-            target = args[position] if position < len(args) else kwargs.get(argument.name)
-            for tensor in target if isinstance(target, list | tuple) else (target,):
+        targets = self._targets.get(func)
+        if targets is None:
+            targets = self._targets[func] = _targets(func)
+        for position, name in targets:
+            target = args[position] if position < len(args) else kwargs.get(name)
+            for at, tensor in enumerate(target if isinstance(target, list | tuple) else (target,)):
                 if isinstance(tensor, torch.Tensor):
-                    self._note(tensor, args)
+                    self._note(func, tensor, _source(args, at))
         return result
 
-    def _note(self, target: torch.Tensor, args: Sequence[Any]) -> None:
+    def _note(self, func: Any, target: torch.Tensor, source: torch.Tensor | None) -> None:  # noqa: ANN401
         if not target.numel() or target.is_meta:
             return
-        name = self._by_storage.get(target.untyped_storage().data_ptr())
-        if name is None:
+        for name in self._by_storage.get(target.untyped_storage().data_ptr(), ()):
+            parameter = self._parameters[name]
+            if parameter.element_size() != target.element_size():
+                region = self._bytes_region(target, parameter)
+            else:
+                offset = target.storage_offset() - parameter.storage_offset()
+                region = Region(offset, tuple(target.shape), target.stride())
+            if _is_arithmetic(func) or self._turns[name].get(region) == self._turn:
+                self.reworked[name] = None
+                continue
+            self._turns[name][region] = self._turn
+            self.regions[name].append(region)
+            self._credit(name, target)
+            if source is not None and source.dtype != target.dtype:
+                key = f"{_short(source.dtype)} -> {_short(target.dtype)}"
+                self.converted[key] = self.converted.get(key, 0) + target.numel()
+
+    def _credit(self, name: str, target: torch.Tensor) -> None:
+        if self._current is None:
             return
-        parameter = self._parameters[name]
-        if parameter.element_size() != target.element_size():
-            region = self._bytes_region(target, parameter)
-        else:
-            region = Region(target.storage_offset() - parameter.storage_offset(), tuple(target.shape), target.stride())
-        self.regions[name].append(region)
-        if self.current is not None:
-            if self.current not in self.writers[name]:
-                self.writers[name].append(self.current)
-            self.written[self.current] = self.written.get(self.current, 0) + target.numel()
-        source = args[1] if len(args) > 1 else None
-        if isinstance(source, torch.Tensor) and source.dtype != target.dtype:
-            key = f"{_short(source.dtype)} -> {_short(target.dtype)}"
-            self.converted[key] = self.converted.get(key, 0) + target.numel()
+        if self._current not in self.writers[name]:
+            self.writers[name].append(self._current)
+        self.written[self._current] = self.written.get(self._current, 0) + target.numel()
 
     @staticmethod
     def _bytes_region(target: torch.Tensor, parameter: torch.Tensor) -> Region:
@@ -153,6 +185,26 @@ def _tiles(intervals: list[tuple[int, int] | None], numel: int) -> bool:
             return False
         at = end
     return None not in intervals and at == numel
+
+
+def _targets(func: Any) -> tuple[tuple[int, str], ...]:  # noqa: ANN401
+    """Which arguments an operator writes to: place and name."""
+    arguments = enumerate(func._schema.arguments)
+    return tuple((at, a.name) for at, a in arguments if a.alias_info is not None and a.alias_info.is_write)
+
+
+def _source(args: Sequence[Any], at: int) -> torch.Tensor | None:
+    """The tensor that an operator writes from, for its target ``at`` where it has several."""
+    source = args[1] if len(args) > 1 else None
+    if isinstance(source, list | tuple):
+        source = source[at] if at < len(source) else None
+    return source if isinstance(source, torch.Tensor) else None
+
+
+def _is_arithmetic(func: Any) -> bool:  # noqa: ANN401
+    """Whether an operator works on what its target holds, rather than putting something there."""
+    name = func._schema.name.rpartition("::")[2].removeprefix("_foreach_")
+    return name.removesuffix("_") in ARITHMETIC and func._schema.overload_name.rpartition("_")[2] != "out"
 
 
 def _short(dtype: torch.dtype) -> str:

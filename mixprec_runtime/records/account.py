@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["LayerMemory", "LoadAccount", "LoadFault", "RefusedKernel", "SourceRead"]
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mixprec_doctor.records.document import document
@@ -68,6 +68,8 @@ class LoadAccount:
     refused: tuple[RefusedKernel, ...]
     faults: tuple[LoadFault, ...]
     seconds: float
+    kept: Mapping[str, str] = field(default_factory=dict)  # parameters left as the engine made them, and why
+    reworked: tuple[str, ...] = ()  # parameters that the engine changed in place once they were filled
 
     def to_json(self) -> dict[str, object]:
         """The ``mixprec.account/1`` document."""
@@ -76,12 +78,13 @@ class LoadAccount:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> LoadAccount:
         """Read a ``mixprec.account/1`` document back."""
-        fields = {key: raw[key] for key in cls.__dataclass_fields__}
+        fields = {key: raw[key] for key in cls.__dataclass_fields__ if key in raw}
         fields["sources"] = {name: SourceRead(**read) for name, read in raw["sources"].items()}
         fields["redundant"] = tuple(raw["redundant"])
         fields["layers"] = tuple(
             LayerMemory(**{**layer, "members": tuple(layer.get("members", ()))}) for layer in raw["layers"]
         )
         fields["refused"] = tuple(RefusedKernel(**kernel) for kernel in raw["refused"])
+        fields["reworked"] = tuple(raw.get("reworked", ()))
         fields["faults"] = tuple(LoadFault(**fault) for fault in raw["faults"])
         return cls(**fields)

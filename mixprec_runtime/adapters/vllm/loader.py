@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 from vllm.model_executor.models.utils import is_pp_missing_parameter
 
 from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError, memory_in_use, module_bytes
+from mixprec_runtime.adapters.vllm.kept import may_be_kept
 from mixprec_runtime.adapters.vllm.methods import method_name
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
@@ -56,6 +58,8 @@ class MixprecModelLoader(DefaultModelLoader):
             parameters=dict(model.named_parameters()),
             progress=ProgressFile(self._state, rank=_rank(), total=sum(tensor.bytes for tensor in planned)),
             elsewhere=lambda name: is_pp_missing_parameter(name, model),
+            kept=may_be_kept(model),
+            whole=_world() == 1,
         )
         try:
             with self._books.recorder:
@@ -63,21 +67,21 @@ class MixprecModelLoader(DefaultModelLoader):
         except Exception as fault:  # noqa: BLE001  engines raise whatever they like; it ends up in the account
             self._books.interrupted(fault)
             self._refuse()
-        self._books.close()
+        self._books.close(dict(model.named_parameters()))
         if self._books.faults:
             self._refuse()
         self._loaded_bytes = dict(_held(model))
 
-    def load_model(self, vllm_config: VllmConfig, model_config: ModelConfig, prefix: str = "") -> nn.Module:
-        """Load, let the engine repack, then write the account."""
+    def load_model(self, vllm_config: VllmConfig, model_config: ModelConfig, **more: Any) -> nn.Module:  # noqa: ANN401
+        """Load, let the engine repack, then write the account. Releases since 0.15 give a prefix too."""
         before = memory_in_use()
-        model = super().load_model(vllm_config=vllm_config, model_config=model_config, prefix=prefix)
+        model = super().load_model(vllm_config=vllm_config, model_config=model_config, **more)
         config = vllm_config.quant_config
         held = dict(_held(model))
         layers = tuple(
             LayerMemory(
                 layer=name,
-                source=config.source_of(name) if isinstance(config, MixprecConfig) else None,
+                source=_sources(config, name),
                 format=self._format_of(name, config),
                 method=method_name(model.get_submodule(name)),
                 loaded_bytes=self._loaded_bytes.get(name, 0),
@@ -116,6 +120,10 @@ class MixprecModelLoader(DefaultModelLoader):
         account = self._books.account(rank=_rank(), world_size=_world())
         write_account(self._state, account)
         raise StrictLoadingError(account.faults)
+
+
+def _sources(config: object, name: str) -> str | None:
+    return (" + ".join(config.sources_of(name)) or None) if isinstance(config, MixprecConfig) else None
 
 
 def _refused(config: object) -> tuple[RefusedKernel, ...]:

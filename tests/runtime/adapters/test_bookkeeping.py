@@ -97,6 +97,77 @@ def test_an_engine_that_stops_is_noted_with_the_tensor(books: Bookkeeper) -> Non
     assert fault.name == "a" and fault.text == "stopped the engine: KeyError: 'a is unknown."
 
 
+def filled(books: Bookkeeper, fill: Callable[[torch.Tensor, torch.Tensor], None]) -> tuple[str, ...]:
+    """A load in which ``fill(parameter, tensor)`` is what the engine does; its faults."""
+    with books.recorder:
+        for name, data in books.stream():
+            if name in books.parameters:
+                fill(books.parameters[name], data)
+    books.close()
+    return tuple(f"{fault.name} {fault.text}" for fault in books.faults)
+
+
+def test_an_operator_that_leaves_elements_out_is_found_out(books: Bookkeeper) -> None:
+    rows = torch.tensor([0])
+    assert filled(books, lambda parameter, data: parameter.index_copy_(0, rows, data[rows])) == (
+        "parameter a has 12 bytes that hold what they held before loading",
+        "parameter b has 12 bytes that hold what they held before loading",
+    )
+
+
+def test_what_goes_round_the_dispatcher_is_not_taken_for_filled(books: Bookkeeper) -> None:
+    def behind_the_back(parameter: torch.Tensor, data: torch.Tensor) -> None:
+        parameter.numpy()[...] = data.numpy()
+
+    assert filled(books, behind_the_back) == (
+        "a (source base) was not taken by any parameter",
+        "b (source gptq) was not taken by any parameter",
+        "parameter a was not filled by anything that mixprec can watch",
+        "parameter b was not filled by anything that mixprec can watch",
+    )
+
+
+def test_adding_to_a_parameter_does_not_fill_it(books: Bookkeeper) -> None:
+    words = filled(books, lambda parameter, data: parameter.add_(data))
+    assert "a (source base) was not taken by any parameter" in words and len(words) == 4
+
+
+def test_a_tensor_of_which_only_a_part_goes_in_is_a_fault_on_a_single_rank(books: Bookkeeper) -> None:
+    books.whole = True
+    assert filled(books, lambda parameter, data: parameter[:, :2].copy_(data[:, :2])) == (
+        "a (source base) went in with 4 of 6 elements",
+        "b (source gptq) went in with 4 of 6 elements",
+        "parameter a has 2 of 6 elements that no tensor filled",
+        "parameter b has 2 of 6 elements that no tensor filled",
+    )
+
+
+def test_parameters_that_are_exchanged_while_loading_are_refused(books: Bookkeeper) -> None:
+    with books.recorder:
+        for name, data in books.stream():
+            if name in books.parameters:
+                books.parameters[name].copy_(data)
+    books.close({"a": torch.ones(2, 3), "c": torch.ones(1)})
+    assert [f"{fault.name} {fault.text}" for fault in books.faults] == [
+        "parameter a was replaced by another tensor while it was loaded",
+        "parameter b was filled and then taken out of the model",
+        "parameter c came into the model while it was loaded, and nothing watched it",
+    ]
+
+
+def test_a_parameter_that_may_be_kept_is_neither_poisoned_nor_missed(
+    planned: tuple[RunTensor, ...], tmp_path: Path
+) -> None:
+    parameters = {"a": torch.zeros(2, 3), "b": torch.zeros(2, 3), "k_scale": torch.tensor(-1.0)}
+    books = Bookkeeper(
+        planned=planned,
+        parameters=parameters,
+        progress=ProgressFile(tmp_path, rank=0, total=80),
+        kept={"k_scale": "a default of the engine"},
+    )
+    assert load(books) == () and float(parameters["k_scale"]) == -1
+
+
 def test_a_refusal_lists_its_faults() -> None:
     text = str(StrictLoadingError(tuple(LoadFault(name=f"t{n}", text="is missing") for n in range(25))))
     assert "25 faults" in text and "t19 is missing" in text and "t20" not in text and "and 5 more" in text

@@ -157,3 +157,37 @@ def test_what_is_recorded_is_what_was_written(boxes: list[tuple[int, int, int, i
             p.data[top:bottom, left:right].copy_(torch.ones(p.data[top:bottom, left:right].shape))
         counts[top:bottom, left:right] += 1
     assert (recorder.verdict("p") is None) == bool((counts == 1).all())
+
+
+def test_rework_of_what_the_same_tensor_filled_is_no_second_fill() -> None:
+    p = parameter(4)
+    with FillRecorder({"p": p}) as recorder:
+        recorder.current = "A_log"
+        p.data.copy_(torch.ones(4))
+        p.data.copy_(-torch.exp(p.data))
+        p.data.mul_(2)
+    assert recorder.faults() == {} and list(recorder.reworked) == ["p"] and recorder.written == {"A_log": 4}
+
+
+def test_the_same_tensor_handed_over_again_is_a_second_fill() -> None:
+    p = parameter(4)
+    with FillRecorder({"p": p}) as recorder:
+        for _ in range(2):
+            recorder.current = "weight"
+            p.data.copy_(torch.ones(4))
+    assert recorder.faults() == {"p": "has 4 of 4 elements that were filled more than once"}
+
+
+def test_arithmetic_on_what_nothing_filled_is_no_fill() -> None:
+    p = parameter(4)
+    with FillRecorder({"p": p}) as recorder:
+        recorder.current = "weight"
+        p.data.add_(torch.ones(4))
+    assert recorder.faults() == {"p": "was never filled"} and recorder.written == {}
+
+
+def test_parameters_that_share_their_memory_are_filled_by_one_write() -> None:
+    storage = torch.zeros(8)
+    with FillRecorder({"whole": storage, "half": storage[4:]}) as recorder:
+        storage.copy_(torch.ones(8))
+    assert recorder.faults() == {}
