@@ -8,7 +8,7 @@ import nox
 from noxfiles.bench import bench, bench_kernels
 from noxfiles.demo import demo
 from noxfiles.doctor import doctor
-from noxfiles.engines import engine, engine_heavy, inspect
+from noxfiles.engines import engine, engine_heavy, inspect, releases
 from noxfiles.quality import lint, network, typecheck, unit
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "inspect",
     "lint",
     "network",
+    "releases",
     "typecheck",
     "unit",
 ]

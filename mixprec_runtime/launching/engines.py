@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_runtime.adapters.vllm.lacking import refuse_lacking
 
 SERVED = ("vllm",)
 
@@ -36,7 +37,7 @@ class NoEngine(MixprecError):
 
 
 def choose_engine(wanted: str) -> str:
-    """The engine's name. Raises NoEngine with what was found instead.
+    """The engine's name. Raises NoEngine with what was found instead, and EngineLacks for a release that is too old.
 
     An engine that only ``PYTHONPATH`` brings counts too: what is launched inherits it.
     """
@@ -45,4 +46,6 @@ def choose_engine(wanted: str) -> str:
     choice = next((name for name in SERVED if name in names), None) if wanted == "auto" else wanted
     if choice is None or choice not in SERVED or choice not in names:
         raise NoEngine(wanted, installed)
+    if choice == "vllm":
+        refuse_lacking()
     return choice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_PORT", "InvalidPort", "serve_command"]
+__all__ = ["DEFAULT_PORT", "InvalidPort", "TakenArgument", "refuse_taken", "serve_command"]
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,33 @@ from pathlib import Path
 
 from mixprec_doctor.errors import MixprecError
 from mixprec_runtime.launching.command import ServeCommand
-from mixprec_runtime.runfolder import METHOD
+from mixprec_runtime.method import METHOD
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+
+
+TAKEN: Mapping[str, str] = {"model": "", "load-format": METHOD, "quantization": METHOD}
+"""Arguments that say what is served and how it is loaded, with what mixprec gives for them where it is a word."""
+SHORT: Mapping[str, str] = {"q": "quantization"}
+ABBREVIATED = 6  # letters from which on argparse would take a word for the argument that it begins
+
+
+class TakenArgument(MixprecError):
+    """An engine argument that would load something else than the plan."""
+
+    def __init__(self, argument: str, value: str | None) -> None:
+        super().__init__(argument, value)
+        self.argument = argument
+        self.value = value
+
+    def __str__(self) -> str:
+        found = self.argument if self.value is None else f"{self.argument} {self.value}"
+        return (
+            f"found {found}, but what is served and how it is loaded are the mix file's: with it the engine would not "
+            "load the plan\n"
+            "  try: leave it out; another model or format is a source of the mix file"
+        )
 
 
 class InvalidPort(MixprecError):
@@ -34,8 +57,11 @@ def serve_command(
     """``vllm serve`` of this interpreter's own vLLM, for the run folder, through the door that works here.
 
     ``serve`` are engine arguments by name, from the mix file; ``arguments`` come after them as they are, so that they
-    win. The server listens on loopback unless a host is named. Raises InvalidPort for a port that is none.
+    win. The server listens on loopback unless a host is named. Raises InvalidPort for a port that is none, and
+    TakenArgument for what would load something else.
     """
+    refuse_taken(serve)
+    _refuse_taken_words(arguments)
     given = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, "served_model_name": model_name}
     given |= {name.replace("-", "_"): value for name, value in serve.items()}
     words = [sys.executable, "-m", *_door(run_folder)]
@@ -49,6 +75,33 @@ def serve_command(
         host=_last(words, "--host") or DEFAULT_HOST,
         port=_port(_last(words, "--port")),
     )
+
+
+def refuse_taken(given: Mapping[str, object]) -> None:
+    """Raises TakenArgument for an engine argument, by name, that would load something else than the plan."""
+    for name, value in given.items():
+        taken = TAKEN.get(name.replace("_", "-"))
+        if taken is not None and value != taken:
+            raise TakenArgument(name, str(value))
+
+
+def _refuse_taken_words(words: Sequence[str]) -> None:
+    for position, word in enumerate(words):
+        if not word.startswith("-"):
+            continue
+        flag, has_value, value = word.partition("=")
+        name = flag.lstrip("-").replace("_", "-")
+        name = SHORT.get(name, name)
+        meant = next((each for each in TAKEN if name == each or _abbreviates(name, each)), None)
+        if meant is None:
+            continue
+        given = value if has_value else next(iter(words[position + 1 : position + 2]), None)
+        if given != TAKEN[meant]:
+            raise TakenArgument(flag, given)
+
+
+def _abbreviates(name: str, argument: str) -> bool:
+    return len(name) >= ABBREVIATED and argument.startswith(name)
 
 
 def _port(text: str | None) -> int:

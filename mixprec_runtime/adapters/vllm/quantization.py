@@ -15,6 +15,7 @@ from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.adapters.portable_method import Stored
+from mixprec_runtime.adapters.vllm.doors import open_doors
 from mixprec_runtime.adapters.vllm.engineconfig import engine_config, kept_from
 from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
 from mixprec_runtime.adapters.vllm.handed import Handed, Layouts, read_handed
@@ -56,7 +57,8 @@ class MixprecConfig(QuantizationConfig):
     config that the engine itself builds for that checkpoint folder (with its overrides and
     ``maybe_update_config``); a source without quantization has none. ``handed`` is what was proved of a module's layer
     before the start. ``proofs`` remembers which of the engine's kernels ran here, per method and shape, for layers of
-    which nothing was.
+    which nothing was. ``shared`` names the fused unit of each module that the plan lets come from another source than
+    the unit's other parts; they are of one scheme, and the config of the first part's source serves the unit.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MixprecConfig(QuantizationConfig):
         inner: dict[str, QuantizationConfig],
         handed: dict[str, Handed] | None = None,
         layouts: Layouts | None = None,
+        shared: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.names = {module: module for module in modules}  # the engine's name: the checkpoint's
@@ -74,7 +77,13 @@ class MixprecConfig(QuantizationConfig):
         self.formats = formats
         self.inner = inner
         self.handed = handed or {}
+        self.shared = shared or {}
         self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A worker gets this object from another process: from here on that process holds a mixture."""
+        self.__dict__.update(state)
+        open_doors()
 
     def __repr__(self) -> str:
         methods = {name: config.get_name() for name, config in self.inner.items()}
@@ -122,7 +131,7 @@ class MixprecConfig(QuantizationConfig):
             for name, source in config["sources"].items()
             if source["quantization_config"] is not None and name in asked
         }
-        return cls(modules, formats, inner, handed, layouts)
+        return cls(modules, formats, inner, handed, layouts, dict(config.get("shared", {})))
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
@@ -130,6 +139,7 @@ class MixprecConfig(QuantizationConfig):
         self.formats = hf_to_vllm_mapper.apply_dict(self.formats)
         self.names = hf_to_vllm_mapper.apply_dict(self.names)
         self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
+        self.shared = hf_to_vllm_mapper.apply_dict(self.shared)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
 
@@ -191,8 +201,12 @@ class MixprecConfig(QuantizationConfig):
         return tuple(self.names[member] for member in self.members(prefix) if member in self.names)
 
     def source_of(self, prefix: str) -> str | None:
-        """The one source of an engine layer; None when the plan does not know it. Raises SplitUnit."""
+        """The source whose config serves an engine layer; None when the plan does not know it. Raises SplitUnit."""
         planned = {module: self.modules[module] for module in self.members(prefix) if module in self.modules}
-        if len(set(planned.values())) > 1:
+        if len(set(planned.values())) > 1 and len({self.shared.get(module, module) for module in planned}) > 1:
             raise SplitUnit(prefix, planned)
         return next(iter(planned.values()), None)
+
+    def sources_of(self, prefix: str) -> tuple[str, ...]:
+        """All sources that an engine layer's parts come from, the one whose config serves it first."""
+        return tuple(dict.fromkeys(self.modules[part] for part in self.members(prefix) if part in self.modules))
