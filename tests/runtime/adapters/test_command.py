@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixprec_runtime.adapters.vllm import command as module
-from mixprec_runtime.adapters.vllm.command import InvalidPort, serve_command
+from mixprec_runtime.adapters.vllm.command import InvalidPort, TakenArgument, serve_command
 from mixprec_runtime.launching.command import ServeCommand
 
 
@@ -94,3 +94,28 @@ def test_the_url_of_each_kind_of_host(host: str, url: str) -> None:
 def test_the_shell_line_can_be_typed_as_it_stands() -> None:
     command = ServeCommand(words=("python", "-c", "it's $HOME; x"), environment={"A": "b c"}, host="h", port=1)
     assert command.shell_line() == """A='b c' python -c 'it'"'"'s $HOME; x'"""
+
+
+@pytest.mark.parametrize("words", [
+    ["--load-format", "dummy"], ["--load_format", "dummy"], ["--load-format=dummy"], ["--load-fo", "auto"],
+    ["--quantization", "fp8"], ["--quantization=None"], ["-q", "awq"], ["--quantiz", "fp8"], ["--model", "other"],
+    ["--seed", "1", "--model=other"], ["--quantization"],
+])  # fmt: skip
+def test_arguments_that_would_load_something_else_are_refused_before_the_start(words: list[str]) -> None:
+    with pytest.raises(TakenArgument, match=r"the mix file's.*\n  try: leave it out") as caught:
+        made(arguments=words)
+    assert caught.value.argument in "".join(words)
+
+
+@pytest.mark.parametrize("serve", [{"load_format": "dummy"}, {"quantization": "fp8"}, {"model": "other"}])
+def test_so_are_those_of_the_serve_section(serve: dict[str, object]) -> None:
+    with pytest.raises(TakenArgument, match=next(iter(serve))):
+        made(serve)
+
+
+def test_arguments_that_only_look_like_them_pass() -> None:
+    words = [
+        "--model-impl", "vllm", "--load-format", "mixprec", "--quantization=mixprec", "--model-loader-extra-config", "{}",
+        "--quantization-config", "x", "--load", "y",
+    ]  # fmt: skip
+    assert made(arguments=words).words[-len(words) :] == tuple(words)
