@@ -29,7 +29,11 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """How the code can be mended. Only one that is ``certain`` is ever written by itself."""
+    """How the code can be mended. Only one that is ``certain`` is ever written by itself.
+
+    ``module`` and ``name`` hold whole dotted names: what the code asks for and where that is (``vllm.a.X``, ``vllm.b.X``;
+    for ``import vllm.a`` the module). ``keyword`` holds the name of an argument; ``ladder`` the text of both.
+    """
 
     kind: str  # "module": another module has the name; "name": it is called otherwise; "keyword"; "ladder"
     old: str
