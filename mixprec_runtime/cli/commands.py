@@ -11,6 +11,10 @@ RUNTIME_COMMANDS: dict[str, CommandEntry] = {
         target="mixprec_runtime.cli.plan:plan",
         help=("Read a mix file and the checkpoints' headers; show which layer comes from where, and its bytes."),
     ),
+    "memory": CommandEntry(
+        target="mixprec_runtime.cli.memory:memory",
+        help="Show a mixture's bytes, planned and measured, beside BF16 and each checkpoint; as text or a picture.",
+    ),
     "launch": CommandEntry(
         target="mixprec_runtime.cli.launch:launch",
         help="Serve the model that a mix file describes, with the engine's own server and kernels.",

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     help="Foresee kernels for a described machine in place of this one.",
 )
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "html", "svg"]), default="text", show_default=True,
+    help="html and svg: a picture of the bytes, layer by layer.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
 @click.pass_context
 def plan(
@@ -61,23 +64,34 @@ def plan(
     it can be served; 1: it cannot, for the reasons shown; 2: the mix file itself is at fault.
     """
     from mixprec_doctor.cli.options import write
+    from mixprec_runtime.launching.errors import RefusedPlan
     from mixprec_runtime.mixfile.read import read_mix
+    from mixprec_runtime.planning.memory import memory_report
     from mixprec_runtime.planning.planner import make_plan
+    from mixprec_runtime.planning.uniform import uniform_models
 
     wish = read_mix(mix)
     ranks, stages = tensor_parallel_size or wish.ranks, pipeline_parallel_size or wish.stages
     made = make_plan(wish, tensor_parallel_size=ranks, pipeline_parallel_size=stages)
     if made.valid:
         made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
+    memory = memory_report(made, uniform=uniform_models(wish, made, stages=stages))
     if form == "json":
         import json
 
-        text = json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n"
-    else:
+        document = {**made.to_json(), "uniform": memory.to_json()["uniform"]}
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    elif form == "text":
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.plan_text import plan_text
 
-        text = render(plan_text(made, every_layer=every_layer), to_file=output is not None)
+        text = render(plan_text(made, every_layer=every_layer, memory=memory), to_file=output is not None)
+    else:
+        from mixprec_runtime.reports.memory_forms import render_memory
+
+        if not made.valid:
+            raise RefusedPlan(made.findings)
+        text = render_memory(memory, form)
     write(text, output)
     ctx.exit(ExitCode.CLEAN if made.valid else ExitCode.FINDINGS)
 

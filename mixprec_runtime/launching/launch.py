@@ -63,6 +63,9 @@ class Observer:
     def ready(self, launch: Launch, accounts: tuple[LoadAccount, ...]) -> None:
         """The server answers; these are the accounts of all ranks."""
 
+    def kept(self, launch: Launch, accounts: tuple[LoadAccount, ...], folder: Path) -> None:
+        """The server answers; log and accounts of this launch are in that folder."""
+
     def stopping(self) -> None:
         """The engine is being ended."""
 
@@ -111,7 +114,9 @@ def serve(
         try:
             if _until_ready(engine, log, launch, state, observer, stop):
                 grace = SERVING_GRACE
-                observer.ready(launch, read_accounts(state))
+                accounts = read_accounts(state)
+                observer.ready(launch, accounts)
+                observer.kept(launch, accounts, state)
                 if while_ready is None:
                     _while_running(engine, log, observer, stop)
                 else:

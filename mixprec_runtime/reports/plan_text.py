@@ -14,19 +14,26 @@ from rich.text import Text
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_runtime.planning.kernels import unserved
 from mixprec_runtime.planning.units import FUSED
+from mixprec_runtime.records.memory import MemoryReport
 from mixprec_runtime.records.plan import LayerPlan, Plan
 from mixprec_runtime.reports.account_text import replaced_lines
+from mixprec_runtime.reports.memory_text import comparison
 from mixprec_runtime.reports.sizes import human_bytes, ratio
 
 MARKS = {Severity.ERROR: ("✗", "red"), Severity.WARNING: ("!", "yellow"), Severity.INFO: ("·", "blue")}
 EVIDENCE_SHOWN = 8
 
 
-def plan_text(plan: Plan, *, every_layer: bool = False) -> RenderableType:
-    """Everything about a plan; units of one kind that repeat over layers share a row unless ``every_layer``."""
+def plan_text(plan: Plan, *, every_layer: bool = False, memory: MemoryReport | None = None) -> RenderableType:
+    """Everything about a plan; units of one kind that repeat over layers share a row unless ``every_layer``.
+
+    With ``memory`` the mixture is compared with each of its checkpoints alone.
+    """
     parts: list[RenderableType] = []
     if plan.layers:
         parts += [_layers(plan, every_layer=every_layer), Text(), _totals(plan)]
+        if memory is not None:
+            parts += [Text(), comparison(memory)]
     if plan.kernels:
         parts += [Text(), *_kernels(plan)]
     if plan.findings:

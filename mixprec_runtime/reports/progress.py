@@ -6,6 +6,7 @@ __all__ = ["TerminalObserver"]
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from typing_extensions import Self
 from mixprec_runtime.launching.launch import Launch, Observer
 from mixprec_runtime.records.account import LoadAccount
 from mixprec_runtime.reports.account_text import account_text
+from mixprec_runtime.reports.memory_forms import keep_memory
 
 
 class TerminalObserver(Observer):
@@ -85,6 +87,11 @@ class TerminalObserver(Observer):
             f"[bold green]{time.monotonic() - self._began:5.1f} s serving at {launch.command.url}/v1[/]"
             f"  (Ctrl-C ends it)"
         )
+
+    def kept(self, launch: Launch, accounts: tuple[LoadAccount, ...], folder: Path) -> None:
+        """Leave the memory report beside the accounts, as a document and as a picture, and say where."""
+        if accounts:
+            self._console.print(f"        {keep_memory(launch, accounts, folder)}", style="dim", markup=False)
 
     def stopping(self) -> None:
         """Say that the end has begun."""

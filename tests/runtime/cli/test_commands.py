@@ -89,7 +89,17 @@ def test_the_document_obeys_the_contract(mixture: Workshop, mixprec: Command) ->
     said = mixprec("plan", mix, "--format", "json", "-tp", "2")
     assert (said.code, said.err) == (0, "")
     document = json.loads(said.out)
-    assert list(document) == ["schema", "mixprec", "mix", "sources", "layers", "totals", "findings", "kernels"]
+    assert list(document) == [
+        "schema",
+        "mixprec",
+        "mix",
+        "sources",
+        "layers",
+        "totals",
+        "findings",
+        "kernels",
+        "uniform",
+    ]
     assert (document["schema"], document["mixprec"]) == ("mixprec.plan/1", __version__)
     for layer in document["layers"]:
         assert list(layer)[:7] == ["layer", "source", "format", "kernel", "tensors", "bytes", "bytes_per_rank"]
