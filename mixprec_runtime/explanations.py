@@ -92,11 +92,12 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         code="MP622",
         title="a fused unit is split",
-        promise="Modules that an engine keeps in one parameter are taken from different sources.",
+        promise="Modules that an engine keeps in one parameter are taken from sources of different schemes.",
         explanation=(
-            "Engines fuse q, k and v, and gate and up, into one parameter with one format, one set of scales and "
-            "one kernel. "
-            "Its parts therefore have one source."
+            "Engines fuse q, k and v, and gate and up, into one parameter with one format and one kernel. Its parts "
+            "come from one source, or from checkpoints of one scheme: the same format (bits, group, symmetry, "
+            "activations), the same tensors and quantization method, and with act-order the same order of the inputs. "
+            "The config of the first part's source serves the unit, and must quantize all of it."
         ),
         example="q_proj comes from the rule at mix.yaml:9:5, k_proj and v_proj from the default.",
         cure="Let one rule name all parts: 're:.*\\.self_attn\\.(q|k|v)_proj$'.",
@@ -172,6 +173,21 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         ),
         example="source 'nv' holds nvfp4, which mixprec cannot serve yet (210).",
         cure="Take these modules from a source in another format, or let `ignore` keep the base model's.",
+    ),
+    Explanation(
+        code="MP636",
+        title="norms and the layers behind them",
+        promise="A source's norms differ from the base's, and the layers behind them come from that source.",
+        explanation=(
+            "AWQ and SmoothQuant multiply the weights behind a norm and divide the norm by the same; a checkpoint made "
+            "that way is right with its own norms only. The planner compares the norms of base and sources (hardly "
+            "anything else of their data is read) and takes a norm from where the layers behind it come from: that is "
+            "the note. It is an error where those layers come from sources whose norms differ, or where a rule or "
+            "`ignore` that also names linear layers keeps the norm elsewhere; a rule for norms alone is believed, with "
+            "a warning."
+        ),
+        example="model.layers.0.input_layernorm: q_proj comes from an AWQ source, in_proj from the base.",
+        cure="Let one rule name all layers that read the norm, and none name the norm.",
     ),
     Explanation(
         code="MP645",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_runtime.planning.targets import matches
-from mixprec_runtime.planning.units import FUSED, Unit
+from mixprec_runtime.planning.units import FUSED
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule
 
 SHOWN = 5
@@ -30,10 +30,8 @@ class Assignment:
         return f"{self.by} (source {self.source})"
 
 
-def assign(
-    mix: Mix, classes: Mapping[str, str | None], units: tuple[Unit, ...]
-) -> tuple[dict[str, Assignment], tuple[Finding, ...]]:
-    """Sources of all modules, and findings about rules that match nothing, never decide, or split a unit."""
+def assign(mix: Mix, classes: Mapping[str, str | None]) -> tuple[dict[str, Assignment], tuple[Finding, ...]]:
+    """Sources of all modules, and findings about rules that match nothing or never decide."""
     matched: dict[int, int] = dict.fromkeys(range(len(mix.rules)), 0)
     decided = dict(matched)
     assigned: dict[str, Assignment] = {}
@@ -57,7 +55,6 @@ def assign(
             assigned[module] = Assignment(source=BASE_SOURCE, by="base")
     findings = [_idle(rule, matched[at]) for at, rule in enumerate(mix.rules) if not decided[at]]
     findings += [_unmatched_target(rule, target) for rule, target in _idle_targets(mix, classes, matched)]
-    findings += [_split(group, assigned) for group in _alike(units, assigned)]
     return assigned, tuple(findings)
 
 
@@ -101,33 +98,4 @@ def _unmatched(rule: Rule, targets: tuple[str, ...], summary: str) -> Finding:
         cause=("A rule without effect is a mistake more often than not, and would serve another mixture silently."),
         evidence=targets,
         remedy=Remedy(text=hint),
-    )
-
-
-def _alike(units: tuple[Unit, ...], assigned: Mapping[str, Assignment]) -> list[list[Unit]]:
-    """Units with more than one source; those that the same rules split in the same way stand together."""
-    groups: dict[tuple[object, ...], list[Unit]] = {}
-    for unit in units:
-        if len({assigned[module].source for module in unit.members}) > 1:
-            reasons = tuple(assigned[module].reason for module in unit.members)
-            groups.setdefault((unit.name.rpartition(".")[2], reasons), []).append(unit)
-    return list(groups.values())
-
-
-def _split(units: list[Unit], assigned: Mapping[str, Assignment]) -> Finding:
-    first = units[0]
-    evidence = [f"{module}: {assigned[module].reason}" for module in first.members]
-    evidence += [f"likewise {unit.name}" for unit in units[1:]]
-    leaves = "|".join(member.rpartition(".")[2] for member in first.members)
-    parent = first.name.rpartition(".")[0]
-    if len(units) > 1:
-        parent = ".*\\." + parent.rpartition(".")[2]
-    more = f", and so do those of {len(units) - 1} units like it" if len(units) > 1 else ""
-    return Finding(
-        code="MP622",
-        severity=Severity.ERROR,
-        summary=f"the parts of {first.name} come from different sources{more}",
-        cause="An engine keeps these modules in one fused parameter with one format, so they have one source.",
-        evidence=tuple(evidence),
-        remedy=Remedy(text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."),
     )

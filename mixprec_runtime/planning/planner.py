@@ -13,13 +13,15 @@ from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
-from mixprec_runtime.planning.assign import Assignment, assign
+from mixprec_runtime.planning.assign import assign
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
+from mixprec_runtime.planning.fusing import find_unfusable
 from mixprec_runtime.planning.modules import class_name, is_derived
+from mixprec_runtime.planning.norms import follow
 from mixprec_runtime.planning.parallel import find_split_faults
 from mixprec_runtime.planning.ranks import Split, bytes_per_rank
-from mixprec_runtime.planning.units import Unit, units_of
+from mixprec_runtime.planning.units import units_of
 from mixprec_runtime.planning.zeros import all_zero
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Source
@@ -39,14 +41,12 @@ class _Fault:
 
 
 _SUMMARIES = {
-    "MP623": "parts of fused modules have different formats in source {source!r}",
     "MP630": "source {source!r} lacks modules that the mix takes from it",
     "MP631": "source {source!r} has modules whose tensors make no known layout",
     "MP632": "source {source!r} has shapes other than the base model's",
     "MP633": "source {source!r} and the base model differ in their biases",
 }
 _REMEDIES = {
-    "MP623": "Take these modules from a source that has them in one format.",
     "MP630": "Take these modules from another source, or let `ignore` keep the base model's.",
     "MP631": "Was the checkpoint written whole? If so, its format is not supported yet: take another source.",
     "MP632": "Name a quantized checkpoint of this very base model.",
@@ -68,8 +68,10 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
     vocab_size = vocab if isinstance(vocab, int) else None
     classes = {module: class_name(module, w, vocab_size=vocab_size) for module, w in weights.items()}
     units = units_of(weights)
-    assigned, rule_findings = assign(mix, classes, units)
+    assigned, rule_findings = assign(mix, classes)
     findings += rule_findings
+    assigned, norm_findings = follow(mix, opened, assigned)
+    findings += norm_findings
     split = Split.of(base.config, ranks=tensor_parallel_size, stages=pipeline_parallel_size)
     layers: list[LayerPlan] = []
     linear: list[Taken] = []
@@ -102,7 +104,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
                 bytes_per_rank=bytes_per_rank(module, found.format, tensors, split),
             )
         )
-    faults += _uneven_units(units, layers, assigned)
+    findings += find_unfusable(mix, units, linear, assigned)
     findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
     findings += find_split_faults(mix, layers, units, split)
     return Plan(
@@ -200,17 +202,6 @@ def _differing(
         if wanted[suffix].shape != tensors[suffix].shape:
             return "MP632", f"{suffix}: base {list(wanted[suffix].shape)}, source {list(tensors[suffix].shape)}"
     return None
-
-
-def _uneven_units(units: tuple[Unit, ...], layers: list[LayerPlan], assigned: Mapping[str, Assignment]) -> list[_Fault]:
-    by_name = {layer.layer: layer for layer in layers}
-    faults = []
-    for unit in units:
-        parts = [by_name[member] for member in unit.members if member in by_name]
-        if len({part.source for part in parts}) == 1 and len({part.format for part in parts}) > 1:
-            text = ", ".join(f"{part.layer.rpartition('.')[2]} {part.format.name}" for part in parts)
-            faults.append(_Fault(code="MP623", source=parts[0].source, module=unit.name, text=text))
-    return faults
 
 
 def _grouped(mix: Mix, faults: list[_Fault]) -> list[Finding]:
