@@ -5,7 +5,7 @@
 
 import nox
 
-from noxfiles.bench import bench, bench_kernels
+from noxfiles.bench import bench, bench_kernels, bench_serving
 from noxfiles.demo import demo
 from noxfiles.doctor import doctor
 from noxfiles.engines import engine, engine_heavy, inspect, releases
@@ -14,6 +14,7 @@ from noxfiles.quality import lint, network, typecheck, unit
 __all__ = [
     "bench",
     "bench_kernels",
+    "bench_serving",
     "demo",
     "doctor",
     "engine",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["bench", "bench_kernels"]
+__all__ = ["bench", "bench_kernels", "bench_serving"]
 
 import nox
 
-from noxfiles.cells import cells_of
-from noxfiles.environments import cell_folder
+from noxfiles.cells import cells_of, find_cell
+from noxfiles.environments import CACHE, ROOT, cell_folder, engine_python
 from noxfiles.quality import TORCH
 
 
@@ -31,3 +31,19 @@ def bench_kernels(session: nox.Session) -> None:
     session.install(TORCH)
     session.install("-e", ".")
     session.run("python", "-m", "benchmarks.kernels", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
+def bench_serving(session: nox.Session, cell: str) -> None:
+    """Tokens per second and memory of a mixture beside each of its checkpoints, in the engine of a cell."""
+    python = engine_python(session, find_cell(cell))
+    folder = ROOT / ".cache" / "bench" / "model"
+    environment = {"MIXPREC_CACHE": str(CACHE), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    if not (folder / "mix.yaml").is_file():
+        session.run(python, "-m", "benchmarks.generated", str(folder), "--size", "200m", external=True)
+    words = ("--requests", "8", "--prompt", "256", "--new", "32", "--repeats", "3")
+    session.run(
+        python, "-m", "benchmarks.serving", str(folder / "mix.yaml"), *words, *session.posargs,
+        env=environment, external=True,
+    )  # fmt: skip
