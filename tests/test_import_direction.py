@@ -29,7 +29,8 @@ LAYERS = (
     ("index",),
     ("resolving",),
     ("rehearsal",),
-    ("tracebacks", "usercode"),
+    ("project", "tracebacks", "usercode"),
+    ("codecheck", "mending"),
     ("kernels",),
     ("checks",),
     (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["render"]
+__all__ = ["COMMANDS", "annotation", "message_of", "render"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mixprec_doctor.records.finding import Finding, Severity
@@ -12,7 +12,7 @@ from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports.page import Page
 from mixprec_doctor.reports.places import place_of
 
-_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 _MOST_EVIDENCE = 8  # an annotation is a small box
 
 
@@ -28,11 +28,17 @@ def _annotation(finding: Finding, site_paths: Sequence[str]) -> str:
     if inside:
         properties["file"], properties["line"] = inside[0][0], str(inside[0][1])
     properties["title"] = f"{finding.code} {finding.summary}"
+    return annotation(COMMANDS[finding.severity], properties, message_of(finding))
+
+
+def annotation(command: str, properties: Mapping[str, str], message: str) -> str:
+    """One workflow command, escaped."""
     written = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{_COMMANDS[finding.severity]} {written}::{_data(_message(finding))}"
+    return f"::{command} {written}::{_data(message)}"
 
 
-def _message(finding: Finding) -> str:
+def message_of(finding: Finding) -> str:
+    """All that a finding says, in lines."""
     lines = [finding.summary, *([finding.cause] if finding.cause else [])]
     lines += [f"- {each}" for each in finding.evidence[:_MOST_EVIDENCE]]
     if (more := len(finding.evidence) - _MOST_EVIDENCE) > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["render"]
+__all__ = ["LEVELS", "artifact_of", "message_of", "render", "rule_of", "sarif_document"]
 
 import hashlib
 import json
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from mixprec_doctor.checks import CHECKS, Check
+from mixprec_doctor.checks import CHECKS
+from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Finding, Severity
 from mixprec_doctor.records.report import Report
 from mixprec_doctor.reports.page import Page
@@ -18,7 +19,7 @@ from mixprec_doctor.reports.places import Place, place_of
 from mixprec_doctor.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _HOME = "HOME"
 
 
@@ -27,18 +28,35 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
     used = [check for check in CHECKS if report.checks is None or check.code in report.checks]
     rules = {check.code: index for index, check in enumerate(used)}
     results = [_result(finding, rules, report.target.site_paths) for finding in report.findings]
+    exit_code = int(report.exit_code(strict=strict))
+    return sarif_document("mixprec doctor", used, results, exit_code=exit_code, columns="utf16CodeUnits")
+
+
+def sarif_document(
+    tool: str,
+    rules: Sequence[Explanation],
+    results: Sequence[dict[str, object]],
+    *,
+    exit_code: int,
+    columns: str,
+    notes: Sequence[dict[str, object]] = (),
+) -> str:
+    """One run of one tool; ``columns`` says what columns count, ``notes`` are what the tool tells of its own run."""
+    invocation: dict[str, object] = {"executionSuccessful": True, "exitCode": exit_code}
+    if notes:
+        invocation["toolExecutionNotifications"] = list(notes)
     run: dict[str, object] = {
         "tool": {
             "driver": {
-                "name": "mixprec doctor",
+                "name": tool,
                 "version": __version__,
                 "semanticVersion": __version__,
-                "rules": [_rule(check) for check in used],
+                "rules": [rule_of(each) for each in rules],
             }
         },
-        "invocations": [{"executionSuccessful": True, "exitCode": int(report.exit_code(strict=strict))}],
-        "columnKind": "utf16CodeUnits",
-        "results": results,
+        "invocations": [invocation],
+        "columnKind": columns,
+        "results": list(results),
     }
     if f'"{_HOME}"' in json.dumps(results):
         told = {"description": {"text": "The home folder of whoever ran mixprec."}}
@@ -46,7 +64,8 @@ def render(report: Report, page: Page, *, strict: bool = False) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _rule(check: Check) -> dict[str, object]:
+def rule_of(check: Explanation) -> dict[str, object]:
+    """A code as a rule, with its texts as help."""
     plain = f"{check.explanation}\n\nExample: {check.example}\n\nCure: {check.cure}"
     return {
         "id": check.code,
@@ -66,13 +85,12 @@ def _words(title: str) -> list[str]:
 
 def _result(finding: Finding, rules: dict[str, int], site_paths: Sequence[str]) -> dict[str, object]:
     remedy = finding.remedy
-    parts = [finding.summary, finding.cause, *finding.evidence, remedy.text if remedy else ""]
     result: dict[str, object] = {"ruleId": finding.code}
     if finding.code in rules:
         result["ruleIndex"] = rules[finding.code]
     result |= {
-        "level": _LEVELS[finding.severity],
-        "message": {"text": "\n".join(part for part in parts if part)},
+        "level": LEVELS[finding.severity],
+        "message": {"text": message_of(finding)},
         "locations": _locations(finding.evidence, site_paths),
         "partialFingerprints": {"mixprecFinding/v1": _fingerprint(finding)},
         "properties": {
@@ -85,6 +103,12 @@ def _result(finding: Finding, rules: dict[str, int], site_paths: Sequence[str]) 
     return result
 
 
+def message_of(finding: Finding) -> str:
+    """Summary, cause, evidence and remedy, each in a line of its own."""
+    parts = (finding.summary, finding.cause, *finding.evidence, finding.remedy.text if finding.remedy else "")
+    return "\n".join(part for part in parts if part)
+
+
 def _locations(evidence: Sequence[str], site_paths: Sequence[str]) -> list[dict[str, object]]:
     """Where the evidence lies; else the environment itself, as code scanning refuses results that lie nowhere."""
     found = [place.in_one_of(site_paths) for each in evidence if (place := place_of(each))]
@@ -93,13 +117,13 @@ def _locations(evidence: Sequence[str], site_paths: Sequence[str]) -> list[dict[
 
 
 def _physical(place: Place) -> dict[str, object]:
-    location: dict[str, object] = {"artifactLocation": _artifact(place)}
+    location: dict[str, object] = {"artifactLocation": artifact_of(place)}
     if place.line:
         location["region"] = {"startLine": place.line}
     return location
 
 
-def _artifact(place: Place) -> dict[str, object]:
+def artifact_of(place: Place) -> dict[str, object]:
     """Relative to the working directory, or to the home folder without telling where that is, or a file address."""
     if (inside := place.below(Path.cwd())) is not None:
         return {"uri": quote(inside)}
