@@ -190,6 +190,19 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         cure="Let one rule name all layers that read the norm, and none name the norm.",
     ),
     Explanation(
+        code="MP639",
+        title="scales of the key-value cache",
+        promise="A source holds scales for a cache in FP8: they are left out, or cannot be used.",
+        explanation=(
+            "Checkpoints of FP8 tools may hold k_scale and v_scale of each attention. They come from the source of the "
+            "attention's keys and values, and only where the mixture is served with `kv_cache_dtype: fp8`; else a note "
+            "says that they are left out. It is an error where keys and values have two sources, and where there is a "
+            "scale for each head: an engine keeps one for keys and one for values."
+        ),
+        example="scales of the key-value cache in source 'fp8' are left out (32).",
+        cure="`serve: {kv_cache_dtype: fp8}` uses them; the hardware must have such a cache.",
+    ),
+    Explanation(
         code="MP645",
         title="attention heads that the ranks cannot share",
         promise="The number of attention heads is no multiple of the number of tensor-parallel ranks.",

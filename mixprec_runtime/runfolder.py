@@ -22,6 +22,7 @@ from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.document import document
 from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.method import METHOD
+from mixprec_runtime.planning.cachescales import NUMBER
 from mixprec_runtime.planning.fusing import shared_units
 from mixprec_runtime.planning.kernels import handed_over
 from mixprec_runtime.records.mix import BASE_SOURCE
@@ -136,6 +137,7 @@ def _contents(plan: Plan) -> dict[str, dict[str, object]]:
         "modules": {layer.layer: layer.source for layer in plan.layers},
         "formats": {layer.layer: layer.format.kind.value for layer in plan.layers},
         "shared": shared_units(plan.layers),
+        "cache_scales": [layer.layer for layer in plan.layers if layer.format == NUMBER and not layer.shape],
         "kernels": handed_over(plan.kernels),
     }
     return {"config.json": config, RUN_FILE: _run_file(plan)}

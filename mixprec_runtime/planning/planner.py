@@ -14,6 +14,7 @@ from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
 from mixprec_runtime.planning.assign import assign
+from mixprec_runtime.planning.cachescales import NUMBER, CacheScales, is_cache_scale, plan_cache_scales
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
 from mixprec_runtime.planning.fusing import find_unfusable
@@ -104,7 +105,9 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
                 bytes_per_rank=bytes_per_rank(module, found.format, tensors, split),
             )
         )
-    findings += find_unfusable(mix, units, linear, assigned)
+    scales, scale_findings = plan_cache_scales(mix, opened, assigned)
+    layers += [_scales(each, split) for each in scales]
+    findings += [*scale_findings, *find_unfusable(mix, units, linear, assigned)]
     findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
     findings += find_split_faults(mix, layers, units, split)
     return Plan(
@@ -113,6 +116,17 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
         layers=tuple(layers),
         totals=_totals(layers, base, split.world),
         findings=tuple(findings),
+    )
+
+
+def _scales(scales: CacheScales, split: Split) -> LayerPlan:
+    return LayerPlan(
+        layer=scales.attention,
+        source=scales.source,
+        format=NUMBER,
+        shape=(),
+        tensors=tuple(scales.tensors.values()),
+        bytes_per_rank=bytes_per_rank(scales.attention, NUMBER, scales.tensors, split),
     )
 
 
@@ -158,9 +172,11 @@ def _base_weights(base: Checkpoint) -> tuple[dict[str, ModuleWeights], list[_Fau
 
 
 def _own(checkpoint: Checkpoint, module: str, base: Checkpoint) -> dict[str, TensorHeader]:
-    """A module's tensors without those that the model computes itself."""
+    """A module's tensors without those that the model computes itself and those of the key-value cache."""
     tensors = checkpoint.of_module(module)
-    return {suffix: t for suffix, t in tensors.items() if not is_derived(t.name, base.config)}
+    return {
+        suffix: t for suffix, t in tensors.items() if not is_derived(t.name, base.config) and not is_cache_scale(t.name)
+    }
 
 
 def _take(
@@ -246,6 +262,8 @@ def _totals(layers: list[LayerPlan], base: Checkpoint, ranks: int) -> Totals:
 
 def _parameters(layer: LayerPlan, base: Checkpoint) -> int:
     """Parameters of a module as if nothing were quantized: its plain weight, its bias, its lone tensors."""
+    if not layer.shape:
+        return 0  # scales of the key-value cache are no parameters of the model
     tensors = base.of_module(layer.layer)
     lone = {suffix: t for suffix, t in tensors.items() if suffix == "bias" or "weight" not in tensors}
     if layer.format.kind.value == "plain" and "weight" not in tensors:

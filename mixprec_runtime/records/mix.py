@@ -74,6 +74,11 @@ class Mix:
         """Pipeline stages that ``serve`` asks for."""
         return self._asked("pipeline_parallel_size")
 
+    @property
+    def cache_dtype(self) -> str:
+        """The type of the key-value cache that ``serve`` asks for; "auto" where it says nothing."""
+        return str(self.serve.get("kv_cache_dtype", self.serve.get("kv-cache-dtype", "auto")))
+
     def _asked(self, name: str) -> int:
         for spelling in (name, name.replace("_", "-")):
             value = self.serve.get(spelling)

@@ -18,10 +18,9 @@ the kernels, from the layouts' own sources:
 
 from __future__ import annotations
 
-__all__ = ["DECODERS", "Decoder", "decode_awq", "decode_channel", "decode_gptq", "decode_plain", "dequantize"]
+__all__ = ["decode_awq", "decode_channel", "decode_gptq", "decode_plain", "dequantize"]
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 
@@ -52,7 +51,8 @@ def decode_gptq(tensors: Tensors, *, bits: int = 4, offset: int = 1, symmetric: 
     """AutoGPTQ: ``scales[g] * (code - (qzero[g] + 1))`` with ``g = g_idx[input]``.
 
     ``qweight`` int32 ``[in * bits / 32, out]``, ``qzeros`` int32 ``[groups, out * bits / 32]``, ``scales``
-    ``[groups, out]``, ``g_idx`` int32 ``[in]``. The sum with one wraps at so many bits, as AutoGPTQ's own kernels do;
+    ``[groups, out]``, ``g_idx`` int32 ``[in]``, which some tools leave out where groups
+    count up. The sum with one wraps at so many bits, as AutoGPTQ's own kernels do;
     ``offset`` is what is added, none in ``gptq_v2``. ``symmetric`` weights have the middle as their zero point,
     whatever ``qzeros`` hold: that is how engines read them.
     """
@@ -61,7 +61,9 @@ def decode_gptq(tensors: Tensors, *, bits: int = 4, offset: int = 1, symmetric: 
     zeros = (_codes(tensors["qzeros"], bits) + offset) & ((1 << bits) - 1)
     if symmetric:
         zeros = torch.full_like(zeros, 1 << (bits - 1))
-    groups = tensors["g_idx"].to(torch.int64)
+    inputs = codes.shape[0]
+    in_order = torch.arange(inputs, device=codes.device) // (inputs // scales.shape[0])
+    groups = tensors.get("g_idx", in_order).to(torch.int64)
     weight = scales[groups] * (codes.to(torch.float32) - zeros[groups].to(torch.float32))
     return weight.t().contiguous()
 
@@ -164,22 +166,3 @@ _BY_KIND: Mapping[FormatKind, Callable[[Format, Tensors], torch.Tensor]] = {
     FormatKind.MXFP4: _mxfp4,
 }
 _KNOWN = sorted(kind.value for kind in _BY_KIND)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoder:
-    """How a layout is read: the tensors that a layer of it must have, and the function."""
-
-    layout: str
-    parts: frozenset[str]
-    decode: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
-
-
-_CHANNEL = frozenset({"weight", "weight_scale"})
-DECODERS: tuple[Decoder, ...] = (
-    Decoder(layout="gptq", parts=frozenset({"qweight", "qzeros", "scales", "g_idx"}), decode=decode_gptq),
-    Decoder(layout="awq", parts=frozenset({"qweight", "qzeros", "scales"}), decode=decode_awq),
-    Decoder(layout="int-quantized", parts=_CHANNEL, decode=decode_channel),
-    Decoder(layout="float-quantized", parts=_CHANNEL, decode=decode_channel),
-    Decoder(layout="plain", parts=frozenset({"weight"}), decode=decode_plain),
-)

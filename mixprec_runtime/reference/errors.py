@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IncompleteLayer", "UnknownLayout", "UnsafePath"]
+__all__ = ["IncompleteLayer", "UnknownLayout"]
 
 from collections.abc import Sequence
 
@@ -40,19 +40,4 @@ class IncompleteLayer(MixprecError):
             f"{self.module}: a {self.layout} layer has {', '.join(self.wanted)}; "
             f"found {', '.join(self.found) or 'nothing'}\n"
             "  try: make the checkpoint again, it is damaged or of another layout than its config.json says"
-        )
-
-
-class UnsafePath(MixprecError):
-    """An index file that names a file outside its own folder."""
-
-    def __init__(self, index: str, named: str) -> None:
-        super().__init__(index, named)
-        self.index = index
-        self.named = named
-
-    def __str__(self) -> str:
-        return (
-            f"{self.index} names {self.named!r}, which is not a file name in its own folder\n"
-            "  try: a checkpoint from a source you trust"
         )

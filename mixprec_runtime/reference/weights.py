@@ -4,30 +4,33 @@ from __future__ import annotations
 
 __all__ = ["float32_mixture", "float32_model", "float32_weights"]
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
 
-from mixprec_runtime.reference.dequantize import DECODERS, Decoder
-from mixprec_runtime.reference.errors import IncompleteLayer, UnknownLayout, UnsafePath
+from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.checkpoint.folder import open_checkpoint
+from mixprec_runtime.checkpoint.formats import MalformedModule, read_module
+from mixprec_runtime.planning.cachescales import is_cache_scale
+from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
+from mixprec_runtime.reference.dequantize import dequantize
+from mixprec_runtime.reference.errors import IncompleteLayer
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
-
-_BY_LAYOUT = {decoder.layout: decoder for decoder in DECODERS}
-_LAYER_PARTS = frozenset().union(*(decoder.parts for decoder in DECODERS)) | {"bias"}
+    from transformers import PreTrainedModel
 
 
 def float32_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Every weight of a checkpoint folder (config.json and safetensors), dequantized to float32.
 
-    Shapes are those of the unquantized model. Raises UnknownLayout, IncompleteLayer, UnsafePath.
+    Shapes are those of the unquantized model; each module is read in the format that its own tensors are in. Scales of
+    the key-value cache are left out. Raises CheckpointError, IncompleteLayer, UnknownLayout.
     """
-    return _decode_modules(folder, _tensors_by_module(folder), wanted=None)
+    checkpoint = open_checkpoint(folder)
+    return _decoded(checkpoint, checkpoint.modules)
 
 
 def float32_mixture(base: Path, sources: Mapping[str, Path]) -> dict[str, torch.Tensor]:
@@ -38,104 +41,51 @@ def float32_mixture(base: Path, sources: Mapping[str, Path]) -> dict[str, torch.
     """
     state = float32_weights(base)
     for folder in sorted(set(sources.values())):
-        modules = {module for module, source in sources.items() if source == folder}
-        state.update(_decode_modules(folder, _tensors_by_module(folder), wanted=modules))
+        modules = sorted(module for module, source in sources.items() if source == folder)
+        state.update(_decoded(open_checkpoint(folder), modules))
     return state
 
 
-def float32_model(config_folder: Path, state: Mapping[str, torch.Tensor]) -> LlamaForCausalLM:
-    """A transformers Llama in float32 with these weights; its configuration is that of ``config_folder``.
+def float32_model(config_folder: Path, state: Mapping[str, torch.Tensor]) -> PreTrainedModel:
+    """The transformers model of ``config_folder`` in float32 with these weights.
 
     Every parameter must be in ``state``, but for an output head that is tied to the embeddings.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    document = json.loads((config_folder / "config.json").read_text(encoding="utf-8"))
-    document.pop("quantization_config", None)
-    document.update(dtype="float32", torch_dtype="float32")
-    config = LlamaConfig.from_dict(document)
-    model = LlamaForCausalLM(config).to(torch.float32)
+    config = AutoConfig.from_pretrained(config_folder)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     complete = dict(state)
     if config.tie_word_embeddings:
         complete.setdefault("lm_head.weight", complete["model.embed_tokens.weight"])
     model.load_state_dict(complete, strict=True)
-    model.eval()
-    return model
+    return model.eval()
 
 
-def _decode_modules(
-    folder: Path, modules: Mapping[str, Mapping[str, torch.Tensor]], *, wanted: set[str] | None
-) -> dict[str, torch.Tensor]:
-    quantized = _decoder(folder)
-    for module in sorted((wanted or set()) - modules.keys()):
-        raise IncompleteLayer(module, quantized.layout, (), sorted(quantized.parts))
+def _decoded(checkpoint: Checkpoint, modules: tuple[str, ...] | list[str]) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = {}
-    for module, parts in modules.items():
-        if wanted is not None and module not in wanted:
+    for module in modules:
+        headers = {
+            suffix: header for suffix, header in checkpoint.of_module(module).items() if not is_cache_scale(header.name)
+        }
+        if not headers and checkpoint.of_module(module):
             continue
-        layer = {name: tensor for name, tensor in parts.items() if name != "bias"}
-        decoder = _BY_LAYOUT["plain"] if layer.keys() == {"weight"} else quantized
-        if layer.keys() != decoder.parts:
-            raise IncompleteLayer(module, decoder.layout, sorted(layer), sorted(decoder.parts))
-        state[f"{module}.weight"] = decoder.decode(layer)
-        if "bias" in parts:
-            state[f"{module}.bias"] = parts["bias"].to(torch.float32)
+        found = read_module(headers, checkpoint.quantization, module=module) if headers else None
+        if found is None or isinstance(found, MalformedModule):
+            wanted = found.reason if found is not None else "tensors"
+            raise IncompleteLayer(module, "known", sorted(headers), [wanted])
+        tensors = {suffix: _read(header) for suffix, header in headers.items()}
+        if found.format.kind is not FormatKind.PLAIN:
+            packed = {suffix: tensor for suffix, tensor in tensors.items() if suffix != "bias"}
+            rest = {suffix: tensor for suffix, tensor in tensors.items() if suffix == "bias"}
+            tensors = {"weight": dequantize(found.format, packed), **rest}
+        state |= {f"{module}.{suffix}": tensor.to(torch.float32) for suffix, tensor in tensors.items()}
     return state
 
 
-def _decoder(folder: Path) -> Decoder:
-    """The decoder of a folder's quantized layers, by ``quantization_config`` of its config.json."""
-    document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    quantization = document.get("quantization_config")
-    if quantization is None:
-        return _BY_LAYOUT["plain"]
-    method = str(quantization.get("quant_method"))
-    layout = str(quantization.get("format")) if method == "compressed-tensors" else method
-    fault = _unsupported(layout, quantization)
-    if layout not in _BY_LAYOUT or fault:
-        raise UnknownLayout(str(folder / "config.json"), fault or f"layout {layout!r}", sorted(_BY_LAYOUT))
-    return _BY_LAYOUT[layout]
-
-
-def _unsupported(layout: str, quantization: Mapping[str, Any]) -> str | None:
-    """What of a known layout is outside what its decoder reads; None when all of it is inside."""
-    if layout in {"gptq", "awq"} and int(quantization.get("bits", 0)) != 4:
-        return f"{layout} with {quantization.get('bits')} bits"
-    if layout == "gptq" and quantization.get("checkpoint_format", "gptq") != "gptq":
-        return f"gptq with checkpoint_format {quantization['checkpoint_format']!r}"
-    if layout == "awq" and str(quantization.get("version", "gemm")).lower() != "gemm":
-        return f"awq with version {quantization['version']!r}"
-    if layout in {"int-quantized", "float-quantized"}:
-        strategies = {group["weights"]["strategy"] for group in quantization["config_groups"].values()}
-        if strategies != {"channel"}:
-            return f"{layout} with weight strategies {sorted(strategies)}"
-    return None
-
-
-def _tensors_by_module(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    modules: dict[str, dict[str, torch.Tensor]] = {}
-    for name, tensor in _tensors(folder):
-        module, _, part = name.rpartition(".")
-        if part not in _LAYER_PARTS:
-            raise IncompleteLayer(module, "known", (part,), sorted(_LAYER_PARTS))
-        modules.setdefault(module, {})[part] = tensor
-    return modules
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for path in _shards(folder):
-        with safe_open(path, framework="pt") as shard:
-            for name in shard.keys():  # noqa: SIM118 - a safetensors handle is no mapping
-                yield name, shard.get_tensor(name)
-
-
-def _shards(folder: Path) -> list[Path]:
-    """The safetensors files of a folder: those of its index, or the only one."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return [folder / "model.safetensors"]
-    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    for name in names:
-        if Path(name).name != name:
-            raise UnsafePath(str(index), name)
-    return [folder / name for name in names]
+def _read(header: TensorHeader) -> torch.Tensor:
+    with safe_open(header.file, framework="pt") as shard:
+        tensor: torch.Tensor = shard.get_tensor(header.name)
+        return tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MixprecConfig", "SplitUnit", "UnplannedLayer"]
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -59,6 +59,7 @@ class MixprecConfig(QuantizationConfig):
     before the start. ``proofs`` remembers which of the engine's kernels ran here, per method and shape, for layers of
     which nothing was. ``shared`` names the fused unit of each module that the plan lets come from another source than
     the unit's other parts; they are of one scheme, and the config of the first part's source serves the unit.
+    ``scaled`` are the attentions for whose key-value cache the plan has scales.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class MixprecConfig(QuantizationConfig):
         handed: dict[str, Handed] | None = None,
         layouts: Layouts | None = None,
         shared: dict[str, str] | None = None,
+        scaled: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self.names = {module: module for module in modules}  # the engine's name: the checkpoint's
@@ -78,6 +80,7 @@ class MixprecConfig(QuantizationConfig):
         self.inner = inner
         self.handed = handed or {}
         self.shared = shared or {}
+        self.scaled = dict.fromkeys(scaled, "")
         self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,19 +122,20 @@ class MixprecConfig(QuantizationConfig):
         refuse its config.
         """
         modules, formats = dict(config["modules"]), dict(config["formats"])
+        shared, scaled = dict(config.get("shared", {})), tuple(config.get("cache_scales", ()))
         layouts = Layouts({name: source["path"] for name, source in config["sources"].items()})
         handed = read_handed(config, layouts)
         asked = {
             modules[name]
             for name, kind in formats.items()
-            if kind != FormatKind.PLAIN.value and (name not in handed or handed[name].native)
+            if name in scaled or (kind != FormatKind.PLAIN.value and (name not in handed or handed[name].native))
         }
         inner = {
             name: engine_config(source["path"])
             for name, source in config["sources"].items()
             if source["quantization_config"] is not None and name in asked
         }
-        return cls(modules, formats, inner, handed, layouts, dict(config.get("shared", {})))
+        return cls(modules, formats, inner, handed, layouts, shared, scaled)
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
@@ -140,11 +144,14 @@ class MixprecConfig(QuantizationConfig):
         self.names = hf_to_vllm_mapper.apply_dict(self.names)
         self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
         self.shared = hf_to_vllm_mapper.apply_dict(self.shared)
+        self.scaled = hf_to_vllm_mapper.apply_dict(self.scaled)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
 
     def get_quant_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
         """The engine's own method for the layer's source; None where the engine's default serves."""
+        if hasattr(layer, "kv_cache_dtype"):
+            return self._cache_method(layer, prefix)
         source = self.source_of(prefix)
         if source is None:
             if isinstance(layer, LinearBase):
@@ -168,6 +175,24 @@ class MixprecConfig(QuantizationConfig):
             return with_choice(method, handed)
         return with_fallback(method, kind, self.proofs, lambda: self._layout(source, prefix))
 
+    def _cache_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
+        """What an attention loads the scales of its cache with; None where the plan has none for it."""
+        attention = next((name for name in (prefix, prefix.rpartition(".")[0]) if name in self.scaled), None)
+        config = self.inner.get(self.modules[attention]) if attention is not None else None
+        return config.get_quant_method(layer, prefix) if config is not None else None
+
+    def get_cache_scale_mapper(self) -> Any:  # noqa: ANN401
+        """How the engine renames scales of the key-value cache: as it does for any of the sources (since 0.23)."""
+        mapper = super().get_cache_scale_mapper()
+        for config in self.inner.values():
+            mapper |= config.get_cache_scale_mapper()
+        return mapper
+
+    def get_cache_scale(self, name: str) -> str | None:
+        """The engine's name of a scale of the key-value cache, where a source's config knows it (before 0.23)."""
+        known = (config.get_cache_scale(name) for config in self.inner.values())
+        return next((found for found in known if found is not None), None)
+
     def handed_to(self, layer: torch.nn.Module, prefix: str) -> Handed | None:
         """What was proved of a layer before the start; None where nothing was, or of another shape."""
         handed = self.handed.get(self.members(prefix)[0])
@@ -175,6 +200,8 @@ class MixprecConfig(QuantizationConfig):
             return None
         inputs = getattr(layer, "input_size_per_partition", layer.input_size)
         outputs = getattr(layer, "output_partition_sizes", handed.outputs)
+        if len(handed.outputs) == 1:  # parts that the checkpoint itself holds fused were proved as one
+            outputs = (sum(outputs),)
         return handed if (inputs, tuple(outputs)) == (handed.inputs, handed.outputs) else None
 
     def _layout(self, source: str, prefix: str) -> tuple[Format, Stored]:
