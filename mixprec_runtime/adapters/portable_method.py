@@ -10,13 +10,14 @@ __all__ = ["ParameterKinds", "ParameterMaker", "PortableMethod", "Stored"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import Parameter
 
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.adapters.layers import DTYPES
+from mixprec_runtime.adapters.tensors import group_order_is_trivial
 from mixprec_runtime.kernels.portable import apply, prepare
 from mixprec_runtime.planning.ranks import AXES, WHOLE
 
@@ -54,6 +55,7 @@ class PortableMethod:
     """Weights as a checkpoint holds them, applied by a portable kernel; an engine's linear method inherits it."""
 
     kinds: ParameterKinds
+    hands_order: ClassVar[bool] = False  # whether the engine hands layers a g_idx that is in order, which says nothing
 
     def __init__(self, kernel: str, form: Format, stored: Stored) -> None:
         self.mixprec_kernel = kernel
@@ -79,7 +81,7 @@ class PortableMethod:
             full_inputs=input_size,
         )  # fmt: skip
         for suffix, (dtype, shape) in self.stored.items():
-            if suffix == "bias" or (suffix == "g_idx" and not self.format.act_order):
+            if suffix == "bias" or (suffix == "g_idx" and not (self.format.act_order or self.hands_order)):
                 continue  # the engine makes the one; the other says nothing
             parameter = maker.make(suffix, DTYPES[dtype], shape, fitting(extra["weight_loader"]))
             layer.register_parameter(suffix, parameter)
@@ -88,6 +90,8 @@ class PortableMethod:
     def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
         """Bring the weights into the kernel's order; what was loaded is let go."""
         tensors = {name: getattr(layer, name).data for name in layer.mixprec_names if name != "weight_shape"}
+        if "g_idx" in tensors and not self.format.act_order:
+            tensors["g_idx"] = from_zero(tensors["g_idx"])
         state = prepare(self.mixprec_kernel, self.format, tensors, list(layer.logical_widths), layer.orig_dtype)
         for name in layer.mixprec_names:
             delattr(layer, name)
@@ -101,6 +105,12 @@ class PortableMethod:
         """``x @ weight.T + bias``."""
         state = {name: getattr(layer, f"mixprec_{name}") for name in layer.mixprec_names}
         return apply(self.mixprec_kernel, x, state, bias)
+
+
+def from_zero(g_idx: torch.Tensor) -> torch.Tensor:
+    """A rank's part of a ``g_idx`` that is in order, counted from its own first group; any other as it is."""
+    counted = g_idx - g_idx.min()
+    return counted if group_order_is_trivial(counted) else g_idx
 
 
 def fitting(loader: Callable[..., None]) -> Callable[..., None]:

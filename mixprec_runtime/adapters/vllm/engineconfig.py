@@ -9,8 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from vllm import envs
-from vllm.config import ModelConfig, VllmConfig
-from vllm.config.load import LoadConfig
+from vllm.config import LoadConfig, ModelConfig, VllmConfig
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 
 DISABLED = "VLLM_DISABLED_KERNELS"

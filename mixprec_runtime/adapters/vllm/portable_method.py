@@ -14,6 +14,7 @@ import torch
 from vllm.model_executor import parameter
 from vllm.model_executor.layers import linear
 from vllm.model_executor.layers.linear import LinearMethodBase
+from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 from vllm.platforms import current_platform
 
 from mixprec_doctor.records.format import Format
@@ -26,6 +27,7 @@ class PortableLinearMethod(PortableMethod, LinearMethodBase):
     """Weights as a checkpoint holds them, applied by one of mixprec's portable kernels."""
 
     kinds = ParameterKinds.of(parameter)
+    hands_order = not hasattr(QuantizationConfig, "get_checkpoint_weight_mapper")  # with one it drops them on the way
 
 
 class PlaceholderLinearMethod(PortableLinearMethod):

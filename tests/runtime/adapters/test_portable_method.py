@@ -143,3 +143,30 @@ def test_applying_can_be_traced_as_one_graph() -> None:
 
     traced = torch.compile(run, backend="eager", fullgraph=True)
     assert torch.equal(traced(x), run(x))
+
+
+class Handed(Bare):
+    """As on an engine that hands every tensor of a checkpoint on."""
+
+    hands_order = True
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_order_that_says_nothing_is_taken_where_the_engine_hands_it_on(rank: int) -> None:
+    form = next(form for form in FORMATS if form.kind is FormatKind.GPTQ and form.group and not form.act_order)
+    assert form.group is not None
+    method, layer = Handed(_kernel(form), form, _stored(form)), torch.nn.Module()
+    method.create_weights(
+        layer, input_size_per_partition=INPUTS // 2, output_partition_sizes=list(OUTPUTS), input_size=INPUTS,
+        output_size=sum(OUTPUTS), params_dtype=torch.bfloat16, weight_loader=None,
+    )  # fmt: skip
+    for name, parameter in layer.named_parameters():
+        axis = AXES[form.kind][name][1]
+        assert axis is not None
+        parameter.data.copy_(_fused(form, name).chunk(2, dim=axis)[rank])
+    assert int(layer.g_idx.min()) == rank * (INPUTS // 2 // form.group)
+    method.process_weights_after_loading(layer)
+    x = torch.randn(5, INPUTS // 2, generator=torch.Generator().manual_seed(2)).to(torch.bfloat16)
+    weight = torch.cat([dequantize(form, part) for part in _parts(form)]).chunk(2, dim=1)[rank]
+    right = x.to(torch.float32) @ weight.t()
+    assert float((method.apply(layer, x).to(torch.float32) - right).norm() / right.norm()) < 0.01
