@@ -19,6 +19,10 @@ DOCTOR_COMMANDS: dict[str, CommandEntry] = {
         target="mixprec_doctor.cli.matrix:matrix",
         help="Show where every role lives in many releases at once, and what changed from each to the next.",
     ),
+    "check": CommandEntry(
+        target="mixprec_doctor.cli.check:check",
+        help="Say which imports and calls of your own code a release does not have, and mend them.",
+    ),
     "explain": CommandEntry(
         target="mixprec_doctor.cli.explain:explain",
         help="Explain a finding's code, or what a traceback or log shows and what to do about it.",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["probe_progress", "release_progress"]
+__all__ = ["late_progress", "probe_progress", "release_progress"]
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 import click
@@ -38,6 +38,22 @@ def release_progress() -> Iterator[Progress]:
             yield progress
     else:
         yield _lines()
+
+
+@contextmanager
+def late_progress(*, after: float = 1.0) -> Iterator[Progress]:
+    """The same, for what is mostly done at once: nothing is shown, and nothing imported, in the first second."""
+    began = time.monotonic()
+    shown: list[Progress] = []
+    with ExitStack() as stack:
+
+        def progress(done: int, total: int, release: Dated) -> None:
+            if not shown and time.monotonic() - began >= after:
+                shown.append(stack.enter_context(release_progress()))
+            for each in shown:
+                each(done, total, release)
+
+        yield progress
 
 
 @contextmanager
