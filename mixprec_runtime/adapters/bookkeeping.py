@@ -21,8 +21,8 @@ from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault,
 from mixprec_runtime.runfolder import RunTensor
 
 SHOWN = 20
-SHARED = frozenset({"g_idx", "weight_g_idx"})
-"""Tensors that an engine keeps once for all parts of a fused layer: the parts must then say the same."""
+SHARED = frozenset({"g_idx", "weight_g_idx", "input_scale"})
+"""Tensors that an engine may keep once for all parts of a fused layer or an expert: the parts must say the same."""
 UNUSED = frozenset({"weight_shape"})
 """Tensors of which an engine keeps the last of a fused layer's parts, and uses none."""
 
@@ -78,7 +78,7 @@ class Bookkeeper:
         self.read[tensor.source] = SourceRead(tensors=before.tensors + 1, bytes=before.bytes + tensor.bytes)
         self.progress.add(tensor.bytes)
         if _suffix(tensor.name) in SHARED:
-            self.digests[tensor.name] = hashlib.sha256(data.contiguous().view(torch.uint8).numpy()).digest()
+            self.digests[tensor.name] = hashlib.sha256(data.contiguous().reshape(-1).view(torch.uint8).numpy()).digest()
         taken = self.recorder.written.get(tensor.name, 0)
         if self.whole and 0 < taken < data.numel():
             text = f"(source {tensor.source}) went in with {taken:,} of {data.numel():,} elements"
@@ -139,7 +139,10 @@ class Bookkeeper:
         suffixes = {_suffix(writer) for writer in writers}
         if len(writers) < 2:
             return False
-        alike = suffixes <= SHARED and len({self.digests[writer] for writer in writers}) == 1
+        said: dict[str, set[bytes]] = {}
+        for writer in writers if suffixes <= SHARED else ():
+            said.setdefault(writer.rsplit(".", 2)[0], set()).add(self.digests[writer])  # by the layer, or the expert
+        alike = suffixes <= SHARED and all(len(digests) == 1 for digests in said.values())
         return alike or suffixes <= UNUSED
 
     def account(

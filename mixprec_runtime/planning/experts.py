@@ -7,7 +7,10 @@ ordinary layer.
 
 from __future__ import annotations
 
-__all__ = ["EXPERTS", "StackedExperts", "beside", "expert_layer", "expert_layers", "is_router", "spread", "unstacked"]
+__all__ = [
+    "DOWN", "EXPERTS", "GATE", "UP", "StackedExperts", "beside", "expert_layer", "expert_layers", "is_router",
+    "role_of", "spread", "unstacked",
+]  # fmt: skip
 
 import re
 from collections.abc import Iterable, Mapping
@@ -38,6 +41,11 @@ def expert_layers(modules: Iterable[str]) -> dict[str, tuple[str, ...]]:
         if (layer := expert_layer(module)) is not None:
             layers.setdefault(layer, []).append(module)
     return {layer: tuple(members) for layer, members in layers.items()}
+
+
+def role_of(module: str) -> str | None:
+    """GATE, UP or DOWN: which of an expert's matrices a module is, by the last part of its name; None where unknown."""
+    return _ROLES.get(module.rpartition(".")[2])
 
 
 def is_router(module: str, layers: Mapping[str, object]) -> bool:
@@ -78,7 +86,7 @@ class StackedExperts:
         seen: set[tuple[int, str]] = set()
         for module in present:
             numbered = _NUMBERED.fullmatch(module.removeprefix(f"{layer}."))
-            role = _ROLES.get(numbered["part"]) if numbered is not None else None
+            role = role_of(module)
             if numbered is None or role is None:
                 continue
             seen.add((int(numbered["number"]), role))

@@ -13,6 +13,7 @@ from mixprec_runtime.checkpoint.stated import stated_format
 from mixprec_runtime.checkpoint.values import read_bytes
 from mixprec_runtime.planning.assign import Assignment
 from mixprec_runtime.planning.disagreement import Taken
+from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.planning.units import Unit, units_of
 from mixprec_runtime.records.mix import Mix
 from mixprec_runtime.records.plan import LayerPlan
@@ -43,7 +44,8 @@ def find_unfusable(
             refused = _Refused(unit=unit, members=tuple(members), why=why or "")
             split.setdefault((unit.name.rpartition(".")[2], reasons, why), []).append(refused)
         elif members and len({_unsized(part) for part in members}) > 1:
-            names = ", ".join(f"{_leaf(part.module)} {part.weights.format.name}" for part in members)
+            shown = members if not _is_experts(unit.name) else _one_of_each(members)
+            names = ", ".join(f"{_short(part.module, unit)} {part.weights.format.name}" for part in shown)
             uneven.setdefault(members[0].source, []).append(f"{unit.name}: {names}")
     return [
         *(_split(refused, assigned) for refused in split.values()),
@@ -67,6 +69,22 @@ class _Refused:
     unit: Unit
     members: tuple[Taken, ...]
     why: str
+
+
+def _is_experts(unit: str) -> bool:
+    """Whether a unit is the experts of a layer, of which there may be hundreds."""
+    return expert_layer(unit) == unit
+
+
+def _one_of_each(members: Iterable[Taken]) -> list[Taken]:
+    seen: dict[object, Taken] = {}
+    for part in members:
+        seen.setdefault(part.weights.format, part)
+    return list(seen.values())
+
+
+def _short(module: str, unit: Unit) -> str:
+    return module.removeprefix(f"{unit.name}.") if _is_experts(unit.name) else _leaf(module)
 
 
 def _leaf(module: str) -> str:
@@ -120,12 +138,19 @@ def _orders(part: Taken) -> list[bytes]:
 def _split(refused: list[_Refused], assigned: Mapping[str, Assignment]) -> Finding:
     first = refused[0].unit
     formats = {part.module: f": {_described(part)}" for part in refused[0].members}
-    evidence = [f"{module}: {assigned[module].reason}{formats.get(module, '')}" for module in first.members]
+    alike: dict[str, list[str]] = {}
+    for module in first.members:
+        alike.setdefault(f"{assigned[module].reason}{formats.get(module, '')}", []).append(module)
+    if _is_experts(first.name):
+        evidence = [f"{_counted(modules)}: {why}" for why, modules in alike.items()]
+    else:
+        evidence = [f"{module}: {why}" for why, modules in alike.items() for module in modules]
     evidence += [f"likewise {each.unit.name}" for each in refused[1:]]
     leaves = "|".join(_leaf(member) for member in first.members)
     parent = first.name.rpartition(".")[0]
     if len(refused) > 1:
         parent = ".*\\." + parent.rpartition(".")[2]
+    targets = rf"{parent}.experts\..*" if _is_experts(first.name) else f"{parent}.({leaves})$"
     more = f", and so do those of {len(refused) - 1} units like it" if len(refused) > 1 else ""
     why = refused[0].why
     return Finding(
@@ -136,8 +161,12 @@ def _split(refused: list[_Refused], assigned: Mapping[str, Assignment]) -> Findi
         cause="An engine keeps these modules in one fused parameter with one format; only parts of one scheme may come "
         "from different checkpoints.",
         evidence=tuple(evidence),
-        remedy=Remedy(text=f"Let one rule name all of them, for example 're:{parent}.({leaves})$', above the others."),
+        remedy=Remedy(text=f"Let one rule name all of them, for example 're:{targets}', above the others."),
     )
+
+
+def _counted(modules: list[str]) -> str:
+    return modules[0] if len(modules) == 1 else f"{modules[0]} and {len(modules) - 1} more"
 
 
 def _uneven(mix: Mix, source: str, evidence: list[str]) -> Finding:

@@ -13,11 +13,14 @@ from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
+from mixprec_runtime.planning.asides import settle_asides
 from mixprec_runtime.planning.assign import assign
 from mixprec_runtime.planning.cachescales import NUMBER, CacheScales, is_cache_scale, plan_cache_scales
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
+from mixprec_runtime.planning.experts import spread
 from mixprec_runtime.planning.fusing import find_unfusable
+from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.planning.modules import class_name, is_derived
 from mixprec_runtime.planning.norms import follow
 from mixprec_runtime.planning.parallel import find_split_faults
@@ -65,19 +68,20 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
     if base is None:
         return _without_layers(mix, opened, findings)
     weights, faults = _base_weights(base)
-    vocab = base.config.get("vocab_size")
+    vocab = language_config(base.config).get("vocab_size")
     vocab_size = vocab if isinstance(vocab, int) else None
     classes = {module: class_name(module, w, vocab_size=vocab_size) for module, w in weights.items()}
     units = units_of(weights)
     assigned, rule_findings = assign(mix, classes)
     findings += rule_findings
-    assigned, norm_findings = follow(mix, opened, assigned)
+    assigned, norm_findings = follow(mix, opened, settle_asides(assigned, opened))
     findings += norm_findings
     split = Split.of(base.config, ranks=tensor_parallel_size, stages=pipeline_parallel_size)
     layers: list[LayerPlan] = []
     linear: list[Taken] = []
-    for module, plain in weights.items():
-        source = assigned[module].source
+    modules = spread(weights, {module: each.source for module, each in assigned.items()}, opened)
+    for module, (stack, plain) in modules.items():
+        source = assigned[stack].source
         if source not in opened:
             continue  # reported when it could not be opened
         taken = _take(module, plain, base, source, opened[source])
@@ -85,7 +89,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
             faults.append(taken)
             continue
         found, tensors = taken
-        if classes[module] == "Linear":
+        if classes[stack] == "Linear":
             linear.append(
                 Taken(
                     module=module,

@@ -11,6 +11,8 @@ from pathlib import Path
 from mixprec_doctor.records.format import Format
 from mixprec_doctor.records.workload import LinearShape, StoredTensor, Workload, WorkloadLayer
 from mixprec_runtime.checkpoint.formats import ModuleWeights
+from mixprec_runtime.planning.experts import expert_layer
+from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.planning.modules import OUTPUT_HEADS, is_linear
 from mixprec_runtime.planning.ranks import COLUMN, ROW
 from mixprec_runtime.planning.units import units_of
@@ -38,7 +40,8 @@ def read_workload(file: Path, ranks: int | None = None) -> Workload:
 def workload_of(plan: Plan, mix: Mix, *, ranks: int | None = None) -> Workload:
     """Layers of one source, format and shape stand together, named by the first of them, in the model's order.
 
-    The output head and embeddings are left out: no engine quantizes them in a linear layer's way unless told so.
+    The output head and embeddings are left out: no engine quantizes them in a linear layer's way unless told so. So
+    are experts: engines serve those of a layer with one method, which is no linear layer's.
     """
     config = json.loads((plan.sources[BASE_SOURCE].path / "config.json").read_text(encoding="utf-8"))
     ranks = ranks or mix.ranks
@@ -66,7 +69,9 @@ def workload_of(plan: Plan, mix: Mix, *, ranks: int | None = None) -> Workload:
 
 
 def _counts(layer: LayerPlan, config: Mapping[str, object]) -> bool:
-    vocab = config.get("vocab_size")
+    if expert_layer(layer.layer) is not None:
+        return False
+    vocab = language_config(config).get("vocab_size")
     weights = ModuleWeights(format=layer.format, shape=layer.shape)
     if layer.layer.rpartition(".")[2] in OUTPUT_HEADS or len(layer.shape) != 2:
         return False
@@ -79,7 +84,7 @@ def _shape(parts: list[LayerPlan], ranks: int, config: Mapping[str, object]) -> 
     inputs = parts[0].shape[1]
     outputs = tuple(part.shape[0] for part in parts)
     partition = "column" if set(leaves) <= COLUMN else "row" if set(leaves) <= ROW else "whole"
-    heads = config.get("num_key_value_heads")
+    heads = language_config(config).get("num_key_value_heads")
     held = []
     for leaf, out in zip(leaves, outputs, strict=True):
         copies = min(ranks, heads) if leaf in ("k_proj", "v_proj") and isinstance(heads, int) else ranks

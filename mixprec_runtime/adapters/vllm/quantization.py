@@ -17,8 +17,10 @@ from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.adapters.portable_method import Stored
 from mixprec_runtime.adapters.vllm.doors import open_doors
 from mixprec_runtime.adapters.vllm.engineconfig import engine_config, kept_from
+from mixprec_runtime.adapters.vllm.experts import ExpertNames, experts_method, is_experts
 from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
 from mixprec_runtime.adapters.vllm.handed import Handed, Layouts, read_handed
+from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout
 from mixprec_runtime.adapters.vllm.portable_method import PlaceholderLinearMethod, PortableLinearMethod
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
 from mixprec_runtime.kernels.placeholder import Placeholder
@@ -82,6 +84,7 @@ class MixprecConfig(QuantizationConfig):
         self.shared = shared or {}
         self.scaled = dict.fromkeys(scaled, "")
         self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
+        self.experts = ExpertNames(modules)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A worker gets this object from another process: from here on that process holds a mixture."""
@@ -144,6 +147,7 @@ class MixprecConfig(QuantizationConfig):
         self.names = hf_to_vllm_mapper.apply_dict(self.names)
         self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
         self.shared = hf_to_vllm_mapper.apply_dict(self.shared)
+        self.experts = ExpertNames(self.modules)
         self.scaled = hf_to_vllm_mapper.apply_dict(self.scaled)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
@@ -157,23 +161,46 @@ class MixprecConfig(QuantizationConfig):
             if isinstance(layer, LinearBase):
                 raise UnplannedLayer(prefix, self.members(prefix))
             return None
+        if is_experts(layer):
+            return self._experts_method(layer, prefix, source)
         handed = self.handed_to(layer, prefix)
         if handed is not None and not handed.native:
             return self._own_method(handed, prefix)
-        config = self.inner.get(source)
-        if config is None:
+        config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])
+        if config is None or (kind is FormatKind.PLAIN and isinstance(layer, LinearBase)):
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
         if not isinstance(layer, LinearBase | ParallelLMHead):
             return None
         config.packed_modules_mapping = self.packed_modules_mapping
         with kept_from(handed.without if handed is not None else ()):
             method = config.get_quant_method(layer, prefix)
-        kind = FormatKind(self.formats[self.members(prefix)[0]])
-        if method is None or kind is FormatKind.PLAIN or not isinstance(layer, LinearBase):
+        if method is None or not isinstance(layer, LinearBase):
             return method
         if handed is not None:
             return with_choice(method, handed)
         return with_fallback(method, kind, self.proofs, lambda: self._layout(source, prefix))
+
+    def _experts_method(self, layer: torch.nn.Module, prefix: str, source: str) -> QuantizeMethodBase:
+        config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])
+
+        def ask() -> QuantizeMethodBase | None:
+            if config is None:
+                return None
+            config.packed_modules_mapping = self.packed_modules_mapping
+            return config.get_quant_method(layer, prefix)
+
+        def layout() -> ExpertLayout | None:
+            names = self.experts.examples(prefix)
+            if names is None or self.layouts is None:
+                return None
+            inner, outer = (self.layouts.of(source, self.names[name]) for name in names)
+            return ExpertLayout(layer=prefix, inner=inner, outer=outer)
+
+        def refused(what: str, fault: str) -> None:
+            self.proofs[what, source, kind] = KernelVerdict(method=what, shape=(0, 0), fault=fault)
+
+        wanted = None if kind is FormatKind.PLAIN else ask
+        return experts_method(layer, prefix, ask=wanted, layout=layout, refused=refused)
 
     def _cache_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
         """What an attention loads the scales of its cache with; None where the plan has none for it."""
@@ -219,6 +246,8 @@ class MixprecConfig(QuantizationConfig):
 
     def members(self, prefix: str) -> tuple[str, ...]:
         """The checkpoint modules that an engine layer unites; itself, where it unites none."""
+        if found := self.experts.members(prefix):
+            return found
         parent, _, leaf = prefix.rpartition(".")
         parts = self.packed_modules_mapping.get(leaf, [leaf])
         return tuple(f"{parent}.{part}" if parent else part for part in parts)

@@ -1,0 +1,88 @@
+"""Experts of the engine's model: the modules that they are planned as, and the method that serves them here."""
+
+from __future__ import annotations
+
+__all__ = ["ExpertNames", "experts_method", "is_experts"]
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from vllm.model_executor.layers import fused_moe
+from vllm.model_executor.layers.fused_moe import FusedMoEMethodBase
+from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
+
+from mixprec_runtime.adapters.experts import UnservableExperts
+from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout, PortableExpertsMethod
+from mixprec_runtime.planning.experts import DOWN, GATE, expert_layers, role_of
+
+logger = logging.getLogger("vllm.mixprec")
+
+NAMES = ("RoutedExperts", "FusedMoE")  # the layer that owns the weights, by the names that releases give it
+CLASSES = tuple(found for name in NAMES if isinstance(found := getattr(fused_moe, name, None), type))
+
+
+def is_experts(layer: torch.nn.Module) -> bool:
+    """Whether a layer of the engine holds experts."""
+    return isinstance(layer, CLASSES)
+
+
+class ExpertNames:
+    """The planned modules of each layer of experts, by the engine's names."""
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self._layers = expert_layers(modules)
+
+    def members(self, prefix: str) -> tuple[str, ...]:
+        """The modules below an engine's layer, or below the layer that owns it; empty for any other.
+
+        Releases since 0.24 keep the weights in a module inside of the layer.
+        """
+        return self._layers.get(prefix) or self._layers.get(prefix.rpartition(".")[0], ())
+
+    def examples(self, prefix: str) -> tuple[str, str] | None:
+        """One gate and one down; None where experts do not lie one by one."""
+        found = {role_of(member): member for member in reversed(self.members(prefix))}
+        return (found[GATE], found[DOWN]) if GATE in found and DOWN in found else None
+
+
+def experts_method(
+    layer: Any,  # noqa: ANN401  the engine's layer
+    prefix: str,
+    *,
+    ask: Callable[[], QuantizeMethodBase | None] | None,
+    layout: Callable[[], ExpertLayout | None],
+    refused: Callable[[str, str], None],
+) -> QuantizeMethodBase:
+    """The engine's method for quantized experts, by ``ask``; a portable one where it has none here.
+
+    Without ``ask`` experts are plain, and the engine's default serves them. ``refused`` is told what was asked in vain
+    and why. Raises UnservableExperts.
+    """
+    if ask is None:
+        return plain_method(layer)
+    fault = "the engine has no method for them"
+    try:
+        method = ask()
+        if isinstance(method, FusedMoEMethodBase):
+            return method
+    except Exception as raised:  # noqa: BLE001  whatever an engine raises: it cannot serve these experts
+        fault = f"{type(raised).__name__}: {' '.join(str(raised).split())}"
+    refused("the engine's method for experts", fault)
+    found = layout()
+    if found is None:
+        raise UnservableExperts(prefix, (fault, "portable experts: experts in one stack are not known here"))
+    logger.warning("mixprec: %s: %s; portable kernels take their place", prefix, fault)
+    return PortableExpertsMethod(layer.moe_config, found)
+
+
+def plain_method(layer: Any) -> QuantizeMethodBase:  # noqa: ANN401  the engine's layer
+    """The engine's own method for experts that are not quantized."""
+    found = getattr(fused_moe, "UnquantizedFusedMoEMethod", None)
+    if found is None:  # before 0.11 it stands beside the layer
+        from vllm.model_executor.layers.fused_moe import layer as beside
+
+        found = beside.UnquantizedFusedMoEMethod
+    made: QuantizeMethodBase = found(layer.moe_config)
+    return made
