@@ -94,7 +94,9 @@ def _code(found: CodeFinding, page: Page) -> Iterator[str]:
     code, carets = snippet(found.source, place.column, end, width=page.width - len(number) - 7)
     more = page.paint(" …", "dim") if end is None else ""
     yield f"    {page.paint(number, 'dim')} {bar} {code}".rstrip()
-    yield f"    {gap} {bar} {page.paint(carets, _STYLES[found.finding.severity])}{more}"
+    marks = carets.lstrip()
+    indent = carets[: len(carets) - len(marks)]
+    yield f"    {gap} {bar} {indent}{page.paint(marks, _STYLES[found.finding.severity])}{more}"
 
 
 def _repair(repair: Repair, page: Page) -> Iterator[str]:
@@ -103,7 +105,8 @@ def _repair(repair: Repair, page: Page) -> Iterator[str]:
         yield from (f"      {line}" for line in repair.new.splitlines())
         return
     how = "" if repair.certain else " (perhaps; --fix leaves it alone)"
-    yield from page.wrap(f"→ {repair.new}{how}", indent=6, first=4)
+    new = f"{repair.new}=, not {repair.old}=" if repair.kind == "keyword" else repair.new
+    yield from page.wrap(f"→ {new}{how}", indent=6, first=4)
 
 
 def _marked(mark: str, word: str, text: str, style: str, page: Page) -> Iterator[str]:
