@@ -32,7 +32,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """mypy, strict, on both packages."""
-    session.install("mypy==2.4.1", "types-PyYAML", "types-requests", "-e", ".")
+    session.install("mypy==2.4.1", "types-PyYAML", "types-requests", "-e", ".[fix]")
     session.run("mypy")
 
 
@@ -40,7 +40,7 @@ def typecheck(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests without an engine; torch is there so that packing and kernels are tested too."""
     session.install(TORCH)
-    session.install(*UNIT, "-e", ".")
+    session.install(*UNIT, "-e", ".[fix]")
     session.run("pytest", "-m", "not engine and not checkpoints and not network", *session.posargs)
 
 

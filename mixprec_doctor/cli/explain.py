@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["explain"]
+__all__ = ["explain", "find_explanation"]
 
 import re
 import sys
@@ -16,6 +16,7 @@ from mixprec_doctor.cli.options import check_target, no_collection, target_optio
 from mixprec_doctor.diagnosis import diagnose
 from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.explanation import Explanation
+from mixprec_doctor.reports.checks.rules import RULES
 from mixprec_doctor.reports.diagnoses import DIAGNOSIS_FORMATS, render_diagnosis
 from mixprec_doctor.reports.explanations import render_explanation
 from mixprec_doctor.reports.page import Page, page_for
@@ -58,7 +59,7 @@ def explain(
     """
     page = page_for(sys.stdout) if output is None else Page()
     if re.fullmatch(r"MP\d{3}", what, re.IGNORECASE) or not _is_log(what):
-        write(render_explanation(_find(what), page), output)
+        write(render_explanation(find_explanation(what), page), output)
         return None
     check_target(python, site_packages)
     log = _read(what)
@@ -82,9 +83,9 @@ def _read(what: str) -> str:
         raise UnreadableLog(what, fault.strerror or str(fault)) from None
 
 
-def _find(code: str) -> Explanation:
+def find_explanation(code: str) -> Explanation:
     """The explanation of a code, in any case of letters. Raises UnknownCode with the codes that there are."""
-    known: dict[str, Explanation] = {check.code: check for check in CHECKS}
+    known: dict[str, Explanation] = {each.code: each for each in (*CHECKS, *RULES)}
     for point in entry_points(group=GROUP):
         known.update((each.code, each) for each in point.load())
     try:

@@ -27,7 +27,7 @@ class MissingFixer(MixprecError):
     def __str__(self) -> str:
         return (
             f"--fix and --diff need libcst, which cannot be imported: {self.fault}\n"
-            "  try: python -m pip install 'mixprec[fix]', or python -m pip install libcst"
+            "  try: python -m pip install libcst, which is the extra mixprec[fix]"
         )
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["RULES"]
+__all__ = ["PAGE_HEAD", "RULES"]
 
 from mixprec_doctor.project.explanations import COMMENT_EXPLANATIONS
 from mixprec_doctor.records.explanation import Explanation
 
 RULES: tuple[Explanation, ...] = COMMENT_EXPLANATIONS
+
+PAGE_HEAD = """# Findings in your own code
+
+One entry for each code that `mixprec check` can report; `mixprec explain CODE` shows the same text. A code is never
+renumbered and never reused. This page is written by `python tests/doctor/write_check_findings_page.py`, and a test
+keeps it in step.
+"""
