@@ -37,13 +37,14 @@ def memory(
 ) -> None:
     """Show bytes per layer, format and rank, beside BF16 and beside each checkpoint alone; as a picture if wanted.
 
-    WHAT is a mix file (planned, nothing is loaded), or the folder of a launch (planned and measured). Left out: the
-    latest launch.
+    WHAT is a mix file (planned, nothing is loaded), or the folder of a launch or its memory.json (planned and
+    measured). Left out: the latest launch.
     """
     from mixprec_doctor.cli.options import write
+    from mixprec_runtime.launching.memory import is_memory
     from mixprec_runtime.reports.memory_forms import render_memory
 
-    if what is not None and what.is_file():
+    if what is not None and what.is_file() and not is_memory(what):
         report = _of_mix(what, measured, ranks=tensor_parallel_size, stages=pipeline_parallel_size)
     else:
         if measured or tensor_parallel_size or pipeline_parallel_size:
@@ -69,7 +70,7 @@ def _of_mix(file: Path, folder: Path | None, *, ranks: int | None, stages: int |
     accounts = read_accounts(folder) if folder is not None else ()
     if folder is not None and not accounts:
         raise NothingMeasured(str(folder), "holds no account of a load", "name the folder that mixprec launch told")
-    return memory_report(plan, uniform=uniform_models(mix, plan, stages=stages), accounts=accounts)
+    return memory_report(plan, uniform=uniform_models(mix, plan), accounts=accounts)
 
 
 def _of_launch(folder: Path | None) -> MemoryReport:

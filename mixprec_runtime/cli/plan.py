@@ -75,7 +75,7 @@ def plan(
     made = make_plan(wish, tensor_parallel_size=ranks, pipeline_parallel_size=stages)
     if made.valid:
         made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
-    memory = memory_report(made, uniform=uniform_models(wish, made, stages=stages))
+    memory = memory_report(made, uniform=uniform_models(wish, made))
     if form == "json":
         import json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_FILE", "latest_memory", "measured_memory", "read_memory"]
+__all__ = ["MEMORY_FILE", "is_memory", "latest_memory", "measured_memory", "read_memory"]
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MEMORY_FILE = "memory.json"
 
 def measured_memory(launch: Launch, accounts: Sequence[LoadAccount]) -> MemoryReport:
     """What was planned beside what the ranks say they hold. Raises ForeignAccounts where they are not of this plan."""
-    uniform = uniform_models(launch.mix, launch.plan, stages=launch.mix.stages)
+    uniform = uniform_models(launch.mix, launch.plan)
     return memory_report(launch.plan, uniform=uniform, accounts=accounts)
 
 
@@ -30,6 +30,12 @@ def latest_memory(root: Path) -> Path:
     if newest is None:
         raise NothingMeasured(str(root / "launches"), "holds no report of a launch", "mixprec memory MIX")
     return newest.parent
+
+
+def is_memory(file: Path) -> bool:
+    """Whether a file is a report, not a mix file, by how it begins."""
+    with file.open("rb") as stream:
+        return b'"mixprec.memory/' in stream.read(64)
 
 
 def read_memory(folder: Path) -> MemoryReport:

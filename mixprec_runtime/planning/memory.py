@@ -56,6 +56,7 @@ def memory_report(plan: Plan, *, uniform: Sequence[Uniform] = (), accounts: Sequ
     return MemoryReport(
         mix=str(plan.mix_file),
         world=world,
+        linear=_linear(plan, uniform),
         units=tuple(units),
         uniform=tuple(_uniform(each, world) for each in uniform),
         grown=tuple(account.grown_bytes for account in accounts) if accounts else None,
@@ -172,6 +173,12 @@ def _per_rank(
     if world is None:
         return None
     return tuple(sum(size(layer) for at, layer in measured if at == rank) for rank in range(world))
+
+
+def _linear(plan: Plan, uniform: Sequence[Uniform]) -> tuple[str, ...]:
+    """Formats of what a uniform model would take from its source."""
+    linear = {module for each in uniform for module in (*each.taken, *each.kept)}
+    return tuple(dict.fromkeys(layer.format.name for layer in plan.layers if layer.layer in linear))
 
 
 def _uniform(uniform: Uniform, world: int) -> UniformMemory:

@@ -120,6 +120,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
         layers=tuple(layers),
         totals=_totals(layers, base, split.world),
         findings=tuple(findings),
+        stages=split.stages,
     )
 
 

@@ -27,14 +27,14 @@ class Uniform:
     kept: tuple[str, ...]
 
 
-def uniform_models(mix: Mix, plan: Plan, *, stages: int = 1) -> tuple[Uniform, ...]:
+def uniform_models(mix: Mix, plan: Plan) -> tuple[Uniform, ...]:
     """One for each source of the mix, the base model first; what cannot be opened is left out, as plans report it."""
     opened = {source.name: found for source in (mix.model, *mix.sources.values()) if (found := _opened(source))}
     base = opened.get(BASE_SOURCE)
     if base is None or not plan.layers:
         return ()
     world = len(plan.layers[0].bytes_per_rank)
-    split = Split.of(base.config, ranks=world // stages, stages=stages)
+    split = Split.of(base.config, ranks=world // plan.stages, stages=plan.stages)
     own = {layer.layer: _layer(layer, BASE_SOURCE, base, base, split) for layer in plan.layers}
     return tuple(_uniform(name, source, base, plan, own, split) for name, source in opened.items())
 

@@ -49,9 +49,10 @@ class UnitMemory:
 
 @dataclass(frozen=True, kw_only=True)
 class FormatMemory:
-    """Sums over the units of one format, of all ranks."""
+    """Sums over the units of one format: bytes that are read, and those that all ranks hold together."""
 
     format: str
+    file_bytes: int
     planned: int
     loaded: int | None
     held: int | None
@@ -88,6 +89,7 @@ class MemoryReport:
 
     mix: str
     world: int
+    linear: tuple[str, ...]  # formats of the mixture's linear layers
     units: tuple[UnitMemory, ...]
     uniform: tuple[UniformMemory, ...]
     grown: tuple[int, ...] | None
@@ -135,6 +137,7 @@ class MemoryReport:
             {
                 "mix": self.mix,
                 "measured": self.measured,
+                "linear": list(self.linear),
                 "totals": {
                     "file_bytes": self.file_bytes,
                     "bf16_bytes": self.bf16_bytes,
@@ -153,6 +156,7 @@ class MemoryReport:
         return cls(
             mix=raw["mix"],
             world=len(ranks),
+            linear=tuple(raw["linear"]),
             units=tuple(UnitMemory(**_tuples(unit, "modules", "planned", "loaded", "held")) for unit in raw["units"]),
             uniform=tuple(UniformMemory(**_tuples(each, "formats", "bytes_per_rank")) for each in raw["uniform"]),
             grown=tuple(rank["grown"] for rank in ranks) if raw["measured"] else None,
@@ -173,6 +177,7 @@ def _of_format(name: str, units: list[UnitMemory]) -> FormatMemory:
     held = [sum(unit.held) for unit in units if unit.held is not None]
     return FormatMemory(
         format=name,
+        file_bytes=sum(unit.file_bytes for unit in units),
         planned=sum(sum(unit.planned) for unit in units),
         loaded=sum(loaded) if loaded else None,
         held=sum(held) if held else None,

@@ -88,6 +88,7 @@ class Plan:
     totals: Totals
     findings: tuple[Finding, ...]
     kernels: tuple[KernelChoice, ...] = ()  # what serves its linear layers, as far as known
+    stages: int = 1  # of pipeline parallelism, that its ranks are in
 
     @property
     def valid(self) -> bool:

@@ -110,9 +110,7 @@ def _spans(ranks: tuple[int, ...]) -> str:
 
 
 def _rows(report: MemoryReport) -> list[_Bar]:
-    planned: dict[str, int] = {}
-    for unit in report.units:
-        planned[unit.format] = planned.get(unit.format, 0) + unit.file_bytes
+    planned = {each.format: each.file_bytes for each in report.formats}
     order = [each.format for each in report.formats]
     rows = [_Bar(label="this mixture", note="planned" if report.measured else "", parts=_sorted(planned, order))]
     if report.measured:

@@ -21,7 +21,7 @@ def memory_text(report: MemoryReport, *, every_layer: bool = False) -> Renderabl
     if report.world > 1 or report.measured:
         parts += [Text(), _ranks(report)]
     if every_layer:
-        parts += [Text(), _units(report)]
+        parts += [Text(), _units(report), Text(), _alone(report)]
     if not report.measured:
         parts += [Text(), Text("planned from headers; nothing has been loaded", style="dim")]
     return Group(*parts)
@@ -39,9 +39,7 @@ def comparison(report: MemoryReport) -> Table:
             cells.append(human_bytes(max(ranks)) if ranks else "-")
         table.add_row(*cells, said, style=style)
 
-    linear = {name for each in report.uniform for name in each.formats}
-    mixed = [each.format for each in report.formats if each.format in linear and each.planned]
-    add("this mixture", report.file_bytes, tuple(planned), ", ".join(mixed), "bold")
+    add("this mixture", report.file_bytes, tuple(planned), ", ".join(report.linear), "bold")
     for each in report.uniform:
         said = ", ".join(each.formats) + (f"; {each.kept} it lacks are the base's" if each.kept else "")
         add(f"{each.source} alone", each.bytes, each.bytes_per_rank, said)
@@ -79,16 +77,21 @@ def _ranks(report: MemoryReport) -> Table:
 
 def _units(report: MemoryReport) -> Table:
     many = report.world > 1
-    sources = [each.source for each in report.uniform]
-    measured = _measured("loaded", "repacked", report=report)
-    alone = [f"{source} alone" for source in sources]
-    table = _table("layer", "source", "format", "planned", *measured, "in BF16", *alone)
+    table = _table("layer", "source", "format", "planned", *_measured("loaded", "repacked", report=report))
     for unit in report.units:
-        cells = [unit.unit, unit.source or "-", unit.format, _all(unit.planned, many=many)]
-        cells += _measured(_all(unit.loaded, many=many), _all(unit.held, many=many), report=report)
-        cells.append(human_bytes(unit.bf16_bytes) if unit.bf16_bytes else "-")
-        cells += [human_bytes(unit.uniform[source]) if source in unit.uniform else "-" for source in sources]
-        table.add_row(*cells)
+        measured = _measured(_all(unit.loaded, many=many), _all(unit.held, many=many), report=report)
+        table.add_row(unit.unit, unit.source or "-", unit.format, _all(unit.planned, many=many), *measured)
+    return table
+
+
+def _alone(report: MemoryReport) -> Table:
+    """Bytes of each layer in the checkpoints, were it taken from each of them."""
+    sources = [each.source for each in report.uniform]
+    table = _table("layer", "here", "in BF16", *(f"from {source}" for source in sources))
+    for unit in report.units:
+        if unit.source is not None:
+            sizes = [human_bytes(unit.uniform[source]) for source in sources]
+            table.add_row(unit.unit, human_bytes(unit.file_bytes), human_bytes(unit.bf16_bytes), *sizes)
     return table
 
 
