@@ -26,6 +26,14 @@ from mixprec_runtime.adapters.vllm.proof import KernelVerdict
 from mixprec_runtime.kernels.placeholder import Placeholder
 from mixprec_runtime.runfolder import METHOD
 
+WEIGHT = ".weight"
+
+
+def renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A table by the engine's names of modules; the engine's mappers rename tensors, by what surrounds their names."""
+    found = mapper.apply_dict({f"{module}{WEIGHT}": value for module, value in table.items()})
+    return {name.removesuffix(WEIGHT): value for name, value in found.items()}
+
 
 class UnplannedLayer(MixprecError):
     """A linear layer of the engine's model for which the plan names no source."""
@@ -142,13 +150,9 @@ class MixprecConfig(QuantizationConfig):
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
-        self.modules = hf_to_vllm_mapper.apply_dict(self.modules)
-        self.formats = hf_to_vllm_mapper.apply_dict(self.formats)
-        self.names = hf_to_vllm_mapper.apply_dict(self.names)
-        self.handed = hf_to_vllm_mapper.apply_dict(self.handed)
-        self.shared = hf_to_vllm_mapper.apply_dict(self.shared)
+        for table in ("modules", "formats", "names", "handed", "shared", "scaled"):
+            setattr(self, table, renamed(getattr(self, table), hf_to_vllm_mapper))
         self.experts = ExpertNames(self.modules)
-        self.scaled = hf_to_vllm_mapper.apply_dict(self.scaled)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
 
