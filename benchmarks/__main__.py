@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.measuring import Command, Comparison, Figures, measure
+from benchmarks.project import copy_project
 from benchmarks.subtree import Subtree, copy_installed, copy_release
 from mixprec_doctor.machine import read_machine
 
@@ -29,7 +30,7 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        comparisons = [_help(), *_release(work), *_installed(options.python, work)]
+        comparisons = [_help(), *_release(work), *_installed(options.python, work), *_check(options.python, work)]
         comparisons += list(_everything()) if options.all else []
         figures = []
         for each in comparisons:
@@ -80,6 +81,27 @@ def _installed(pythons: Sequence[Path], work: Path) -> Iterator[Comparison]:
             ours=Command(words=words, cold=True, accepts=(0, 1)),
             peer=_griffe(subtree), peer_title=_words(subtree), repeats=9,
         )  # fmt: skip
+
+
+def _check(pythons: Sequence[Path], work: Path) -> Iterator[Comparison]:
+    """Somebody's code against releases; the peers read the same files and know nothing of packages."""
+    project = copy_project(RELEASE, work / "project")
+    words = (*MIXPREC, "check", str(project.folder))
+    size = f"{project.files} files, {project.lines} lines"
+    parse = "import ast, pathlib, sys; [ast.parse(p.read_bytes()) for p in pathlib.Path(sys.argv[1]).rglob('*.py')]"
+    peers = (
+        ((sys.executable, "-c", parse, str(project.folder)), f"ast.parse of the same {size}"),
+        ((sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F", str(project.folder)),
+         f"ruff check --select F of the same {size}"),
+    )  # fmt: skip
+    ways = [("--python PYTHON, installed", ("--python", str(python))) for python in pythons]
+    ways += [(f"--against {RELEASE}, from the cache", ("--against", RELEASE))]
+    for title, more in ways:
+        for peer, peer_title in peers:
+            yield Comparison(
+                title=f"mixprec check {title}", ours=Command(words=(*words, *more), accepts=(0, 1)),
+                peer=Command(words=peer, accepts=(0, 1)), peer_title=peer_title, repeats=9,
+            )  # fmt: skip
 
 
 def _everything() -> Iterator[Comparison]:

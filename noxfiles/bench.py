@@ -14,7 +14,7 @@ from noxfiles.quality import TORCH
 @nox.session
 def bench(session: nox.Session) -> None:
     """Seconds and memory of mixprec's commands, as ratios against griffe in the same run; asserts nothing."""
-    session.install("griffe>=2,<3", "-e", ".")
+    session.install("griffe>=2,<3", "ruff==0.17.6", "-e", ".")
     pythons: list[str] = []
     for cell in cells_of("inspect"):
         python = cell_folder(cell) / "bin" / "python"

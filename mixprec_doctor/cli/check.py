@@ -103,7 +103,7 @@ def check(
         against = settings.against
 
     def look() -> CodeReport:
-        from mixprec_doctor.codecheck import check_code
+        from mixprec_doctor.codecheck.checking import check as check_code
 
         with no_collection(), late_progress() as progress:
             report = check_code(

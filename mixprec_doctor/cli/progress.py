@@ -41,19 +41,26 @@ def release_progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def late_progress(*, after: float = 1.0) -> Iterator[Progress]:
-    """The same, for what is mostly done at once: nothing is shown, and nothing imported, in the first second."""
+def late_progress(*, after: float = 1.0) -> Iterator[Callable[[int, int], None]]:
+    """How many releases are done, of how many. Nothing is shown, and nothing imported for it, in the first second."""
     began = time.monotonic()
     shown: list[Progress] = []
     with ExitStack() as stack:
 
-        def progress(done: int, total: int, release: Dated) -> None:
+        def progress(done: int, total: int) -> None:
             if not shown and time.monotonic() - began >= after:
                 shown.append(stack.enter_context(release_progress()))
             for each in shown:
-                each(done, total, release)
+                each(done, total, _Counted())
 
         yield progress
+
+
+class _Counted:
+    """A release that is counted and not named."""
+
+    distribution = "releases"
+    version = "read"
 
 
 @contextmanager
