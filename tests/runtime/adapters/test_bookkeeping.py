@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -185,9 +187,9 @@ def test_a_tensor_that_is_not_as_planned_stops_the_stream(
         list(read_tensors((replace(planned[0], **change),)))
 
 
-def test_only_planned_tensors_come_each_once(planned: tuple[RunTensor, ...]) -> None:
+def test_only_planned_tensors_come_each_once_as_they_lie(planned: tuple[RunTensor, ...]) -> None:
     mixed = (planned[2], planned[0], planned[1])
-    assert [tensor.name for tensor, _ in read_tensors(mixed)] == ["a", "b.g_idx", "b"]
+    assert [tensor.name for tensor, _ in read_tensors(mixed)] == ["a", "b", "b.g_idx"]
 
 
 def test_a_scalar_and_an_empty_tensor_are_read(tmp_path: Path, planned: tuple[RunTensor, ...]) -> None:
@@ -197,6 +199,35 @@ def test_a_scalar_and_an_empty_tensor_are_read(tmp_path: Path, planned: tuple[Ru
         replace(planned[0], name=name, file=str(file), shape=shape) for name, shape in (("one", ()), ("none", (0, 3)))
     )
     assert [tuple(data.shape) for _, data in read_tensors(tensors)] == [(), (0, 3)]
+
+
+def test_every_type_is_read_as_the_safetensors_library_reads_it(tmp_path: Path, planned: tuple[RunTensor, ...]) -> None:
+    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "I32": "int32"}
+    names |= {"F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+    made = {stored: torch.arange(6).to(getattr(torch, name)).reshape(2, 3) for stored, name in names.items()}
+    file = tmp_path / "types.safetensors"
+    save_file(made, file)
+    tensors = tuple(replace(planned[0], name=stored, file=str(file), dtype=stored) for stored in names)
+    for tensor, data in read_tensors(tensors):
+        wanted = made[tensor.name]
+        assert data.dtype == wanted.dtype and torch.equal(data.view(torch.uint8), wanted.view(torch.uint8))
+
+
+def test_a_tensor_that_lies_askew_is_read(tmp_path: Path, planned: tuple[RunTensor, ...]) -> None:
+    header = {"a": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]}}
+    header["b"] = {"dtype": "F32", "shape": [2], "data_offsets": [3, 11]}
+    text = json.dumps(header).encode()
+    file = tmp_path / "askew.safetensors"
+    file.write_bytes(struct.pack("<Q", len(text)) + text + b"abc" + struct.pack("<2f", 1.5, -2))
+    ((_, data),) = read_tensors((replace(planned[0], name="b", file=str(file), shape=(2,)),))
+    assert data.tolist() == [1.5, -2]
+
+
+def test_writing_to_a_tensor_changes_no_file(planned: tuple[RunTensor, ...]) -> None:
+    before = Path(planned[0].file).read_bytes()
+    for _, data in read_tensors(planned[:1]):
+        data.zero_()
+    assert Path(planned[0].file).read_bytes() == before
 
 
 @pytest.mark.parametrize("g_idx, trivial", [
@@ -226,7 +257,7 @@ def test_memory_in_use_grows_with_what_is_held() -> None:
 
 def fused(tmp_path: Path, suffix: str, first: torch.Tensor, second: torch.Tensor) -> tuple[str, ...]:
     """Two parts of a fused layer, both written into the one parameter that the engine keeps for them."""
-    names = [f"gate.{suffix}", f"up.{suffix}"]
+    names = [f"mlp.gate.{suffix}", f"mlp.up.{suffix}"]
     save_file(dict(zip(names, (first, second), strict=True)), tmp_path / "fused.safetensors")
     tensors = tuple(
         RunTensor(
