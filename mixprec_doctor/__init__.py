@@ -8,6 +8,7 @@ from mixprec_doctor.version import __version__
 
 if TYPE_CHECKING:
     from mixprec_doctor.api import CannotConstruct, UnresolvedRole, construct, load, resolve
+    from mixprec_doctor.codecheck.checking import check
     from mixprec_doctor.diagnosis import diagnose
     from mixprec_doctor.errors import MixprecError
     from mixprec_doctor.examination import examine
@@ -19,6 +20,7 @@ __all__ = [
     "Role",
     "UnresolvedRole",
     "__version__",
+    "check",
     "construct",
     "diagnose",
     "examine",
@@ -31,6 +33,7 @@ _HOMES = {
     "MixprecError": "mixprec_doctor.errors",
     "Role": "mixprec_doctor.records.role",
     "UnresolvedRole": "mixprec_doctor.api",
+    "check": "mixprec_doctor.codecheck.checking",
     "construct": "mixprec_doctor.api",
     "diagnose": "mixprec_doctor.diagnosis",
     "examine": "mixprec_doctor.examination",
