@@ -10,6 +10,7 @@ from noxfiles.demo import demo
 from noxfiles.doctor import doctor
 from noxfiles.engines import engine, engine_heavy, inspect, releases
 from noxfiles.quality import lint, network, typecheck, unit
+from noxfiles.third_party import third_party
 
 __all__ = [
     "bench",
@@ -23,6 +24,7 @@ __all__ = [
     "lint",
     "network",
     "releases",
+    "third_party",
     "typecheck",
     "unit",
 ]

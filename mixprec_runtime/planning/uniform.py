@@ -61,7 +61,8 @@ def _uniform(
         kind = ModuleWeights(format=layer.format, shape=layer.shape)
         vocab = base.config.get("vocab_size")
         linear = is_linear(layer.layer, kind, vocab_size=vocab if isinstance(vocab, int) else None)
-        found = _layer(layer, name, source, base, split) if linear else None
+        known = own[layer.layer] if name == BASE_SOURCE else None
+        found = (known or _layer(layer, name, source, base, split)) if linear else None
         if linear:
             (taken if found else kept).append(layer.layer)
         if chosen := found or own[layer.layer]:
@@ -71,6 +72,8 @@ def _uniform(
 
 def _layer(like: LayerPlan, name: str, source: Checkpoint, base: Checkpoint, split: Split) -> LayerPlan | None:
     """The same module as this source has it; None where it has none of that shape."""
+    if like.source == name:
+        return like
     tensors = {s: t for s, t in source.of_module(like.layer).items() if not is_derived(t.name, base.config)}
     found = read_module(tensors, source.quantization, module=like.layer) if tensors else None
     if found is None or isinstance(found, MalformedModule) or found.shape != like.shape:

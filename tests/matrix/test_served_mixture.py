@@ -13,11 +13,10 @@ import pytest
 from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.demo.checkpoints import DemoCheckpoints
 from mixprec_runtime.demo.mixture import mix_text
-from mixprec_runtime.loading.state import read_accounts
+from mixprec_runtime.launching.memory import read_memory
 from mixprec_runtime.mixfile.read import read_mix
 from mixprec_runtime.planning.planner import make_plan
-from mixprec_runtime.planning.units import FUSED
-from mixprec_runtime.records.account import LoadAccount
+from tests.matrix.agreement import account, log_probabilities, mixture_in_float32, reference_log_probabilities
 from tests.matrix.launches import Launched, start
 
 pytestmark = pytest.mark.engine
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.engine
 PROMPTS = ("The capital of France is", "Water is made of two elements, hydrogen and", "The opposite of hot is")
 EXPECTED = ("Paris", "oxygen", "cold")
 TOKENS = 24
-TEXT = (
-    "Licensed under the Apache License, Version 2.0, you may not use this file except in compliance with the "
-    "License. Unless required by applicable law or agreed to in writing, software distributed under the License is "
-    "distributed on an as is basis, without warranties or conditions of any kind. A language model assigns a "
-    "probability to every next word of a text, and a good one is rarely surprised. The old lighthouse keeper climbed "
-    "the stairs every evening, lit the lamp, and wrote down the names of the ships that passed before midnight."
-)
 TOLERANCE = 2.0
 """Mean |log-probability - float32 reference| per token, in times of what BF16 arithmetic alone costs on this text.
 
@@ -40,7 +32,6 @@ does. The yardstick is the same reference run by PyTorch in BF16: 0.093 nats (0.
 engine had 0.123. What is left are 8-bit roundings that fall the other way after BF16 arithmetic. A wrong zero point,
 group or scale moves the mean by whole nats; the unquantized model is 1.06 away, and that distance is asserted too.
 """
-LAYOUTS = {"int8-channel": "int-quantized", "fp8-channel": "float-quantized"}
 
 
 @pytest.fixture(scope="module")
@@ -61,47 +52,15 @@ def served(mix: Path) -> Iterator[Launched]:
             launched.stop(signal.SIGTERM)
 
 
-def account(mix: Path) -> LoadAccount:
-    """What the latest launch of the mix wrote about its load."""
-    folders = (cache_folder() / "launches").glob(f"{mix.stem}-*/account.rank0.json")
-    newest = max(folders, key=lambda file: file.stat().st_mtime)
-    return read_accounts(newest.parent)[0]
-
-
-def parts_of(layer: str) -> list[str]:
-    """Checkpoint names of an engine's layer."""
-    parent, _, leaf = layer.rpartition(".")
-    return [f"{parent}.{part}" for part in dict(FUSED).get(leaf, (leaf,))]
-
-
 @pytest.fixture(scope="module")
 def reference(served: Launched, mix: Path) -> Any:
     """The mixture in float32: every layer dequantized from the checkpoint that the plan takes it from."""
-    from mixprec_runtime.reference.activations import round_activations
-    from mixprec_runtime.reference.weights import float32_mixture, float32_model
-
-    plan = make_plan(read_mix(mix))
-    base = plan.sources["model"].path
-    sources = {layer.layer: plan.sources[layer.source].path for layer in plan.layers if layer.source != "model"}
-    model = float32_model(base, float32_mixture(base, sources))
-    for form, layout in LAYOUTS.items():
-        served_by = [m.layer for m in account(mix).layers if m.format == form and "portable" not in m.method]
-        round_activations(model, layout, only={name for layer in served_by for name in parts_of(layer)})
-    return model
+    return mixture_in_float32(mix)
 
 
 def greedy(launched: Launched) -> list[str]:
     answers = [launched.complete(prompt, TOKENS) for prompt in PROMPTS]
     return [answer["choices"][0]["text"] for answer in answers]  # type: ignore[index]
-
-
-def log_probabilities(launched: Launched) -> tuple[list[int], list[float]]:
-    """Token ids of TEXT and the engine's log-probability of each but the first."""
-    answer: Any = launched.complete(TEXT, 1, prompt_logprobs=0, return_token_ids=True)
-    choice = answer["choices"][0]
-    ids = choice["prompt_token_ids"]
-    entries = choice["prompt_logprobs"][1:]
-    return ids, [entry[str(token)]["logprob"] for entry, token in zip(entries, ids[1:], strict=True)]
 
 
 def test_log_probabilities_agree_with_the_float32_reference(
@@ -114,22 +73,14 @@ def test_log_probabilities_agree_with_the_float32_reference(
     ids, engine = log_probabilities(served)
     assert len(ids) > 80
     measured = torch.tensor(engine)
-    right = _reference_log_probabilities(reference, ids)
+    right = reference_log_probabilities(reference, ids)
     own = (measured - right).abs().mean().item()
     unquantized = float32_model(demo.base, float32_weights(demo.base))
-    other = (measured - _reference_log_probabilities(unquantized, ids)).abs().mean().item()
-    yardstick = (_reference_log_probabilities(reference.to(torch.bfloat16), ids) - right).abs().mean().item()
+    other = (measured - reference_log_probabilities(unquantized, ids)).abs().mean().item()
+    yardstick = (reference_log_probabilities(reference.to(torch.bfloat16), ids) - right).abs().mean().item()
     print(f"mean |log-probability - reference|: {own:.4f}; BF16 alone {yardstick:.4f}; unquantized base {other:.4f}")
     assert own < TOLERANCE * yardstick
     assert own < other / 4, "the engine is no nearer to the mixture than to the unquantized model"
-
-
-def _reference_log_probabilities(model: Any, ids: list[int]) -> Any:
-    import torch
-
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].to(torch.float32)
-        return logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
 def test_the_account_says_that_every_parameter_was_filled_once(served: Launched, mix: Path) -> None:
@@ -138,6 +89,20 @@ def test_the_account_says_that_every_parameter_was_filled_once(served: Launched,
     assert f"serving at {served.url}/v1" in text
     for source in ("model", "gptq", "awq", "int8", "fp8"):
         assert f"{source} " in text
+
+
+def test_the_memory_report_is_true_to_the_byte(served: Launched, mix: Path) -> None:
+    """Layers are held in the checkpoint's own layout; only 8-bit layers' bfloat16 scales are kept in float32."""
+    served.wait_for_text("memory, layer by layer")
+    folders = (cache_folder() / "launches").glob(f"{mix.stem}-*")
+    report = read_memory(max(folders, key=lambda each: each.stat().st_mtime))
+    scales = {layer.layer: layer.shape[0] for layer in make_plan(read_mix(mix)).layers if layer.format.bits == 8}
+    linear = [unit for unit in report.units if "_proj" in unit.unit]
+    assert len(linear) == 4 * 30
+    for unit in linear:
+        wider = 2 * sum(scales.get(module, 0) for module in unit.modules)
+        assert unit.loaded == (unit.planned[0] + wider,), unit
+    assert report.ranks[0].held == sum(layer.held_bytes for layer in account(mix).layers)
 
 
 def test_greedy_text_is_sensible_and_the_same_after_a_second_start(served: Launched, mix: Path) -> None:
