@@ -1,23 +1,26 @@
-"""Experts of generated models: transformers holds them stacked, most checkpoints one by one, under other names."""
+"""Names of generated models: what transformers holds under others, and experts, which most checkpoints hold singly."""
 
 from __future__ import annotations
 
-__all__ = ["experts_of", "is_router", "leave_out", "saved_name"]
+__all__ = ["experts_of", "is_aside", "leave_out", "saved_name"]
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-BLOCKS = {"mixtral": ("mlp", "block_sparse_moe")}
-"""What transformers calls the block with the experts, and what the checkpoints of that model call it."""
+SAVED = {
+    "mixtral": (".mlp.", ".block_sparse_moe."),
+    "llava": ("model.vision_tower.", "model.vision_tower.vision_model."),
+}
+"""What transformers calls a part of the model, and what its checkpoints call it."""
 PARTS = {"mixtral": ("w1", "w3", "w2")}
 USUAL = ("gate_proj", "up_proj", "down_proj")
 
 
 def saved_name(name: str, model_type: str) -> str:
     """A module's name in checkpoints, by its name in transformers."""
-    ours, saved = BLOCKS.get(model_type, ("", ""))
-    return ".".join(saved if part == ours else part for part in name.split(".")) if ours else name
+    ours, saved = SAVED.get(model_type, ("", ""))
+    return f"{name}.".replace(ours, saved).removesuffix(".") if ours else name
 
 
 def experts_of(name: str, module: torch.nn.Module, model_type: str) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -34,18 +37,20 @@ def experts_of(name: str, module: torch.nn.Module, model_type: str) -> Iterator[
         yield f"{parent}.{outer}", (hidden, middle)
 
 
-def is_router(name: str, model: torch.nn.Module) -> bool:
-    """Whether a module stands beside experts and gates them: quantizers leave it as it is."""
+def is_aside(name: str, model: torch.nn.Module) -> bool:
+    """Whether quantizers leave a module as it is: it stands beside experts and gates them, or sees."""
     parent, _, leaf = name.rpartition(".")
+    if any(part in name.split(".") for part in ("vision_tower", "multi_modal_projector")):
+        return True
     return leaf in ("gate", "shared_expert_gate") and hasattr(model.get_submodule(parent), "experts")
 
 
-def leave_out(quantization: Mapping[str, object], routers: Sequence[str]) -> dict[str, object]:
-    """A quantization config that names the routers among what is not quantized, as the tools of its method do."""
+def leave_out(quantization: Mapping[str, object], asides: Sequence[str]) -> dict[str, object]:
+    """A quantization config that names the asides among what is not quantized, as the tools of its method do."""
     said = dict(quantization)
     keys = {"compressed-tensors": "ignore", "fp8": "ignored_layers", "awq": "modules_to_not_convert"}
     key = keys.get(str(quantization.get("quant_method")))
-    if key is not None and routers:
+    if key is not None and asides:
         before = said.get(key)
-        said[key] = [*(before if isinstance(before, list) else ()), *routers]
+        said[key] = [*(before if isinstance(before, list) else ()), *asides]
     return said

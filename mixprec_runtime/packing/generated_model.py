@@ -21,11 +21,13 @@ from safetensors.torch import save_file
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.packing.announced import quantization_config
 from mixprec_runtime.packing.generated import packed_weight
-from mixprec_runtime.packing.generated_experts import experts_of, is_router, leave_out, saved_name
+from mixprec_runtime.packing.generated_experts import experts_of, is_aside, leave_out, saved_name
+from mixprec_runtime.planning.language import language_config
 
 GAIN = 1.5  # of a layer's weights: as many times as would keep the spread of its inputs
 HEAD_GAIN = 2.0
 INDEX = "model.safetensors.index.json"
+IMAGE = "<image>"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -41,9 +43,9 @@ def write_generated_model(
 ) -> Path:
     """Write a checkpoint folder for a config of transformers (``model_type`` and sizes); returns the folder.
 
-    Linear layers but the output head and routers are in ``format``; None: all in BF16. Experts lie one by one; where
-    they are plain and ``stacked`` is wanted, in a tensor for all. Weights are drawn and rounded on ``device``. The
-    tokenizer knows words ``w0``, ``w1`` ... of the config's vocabulary. Raises UnpackableShape.
+    Linear layers but the output head, routers and what sees are in ``format``; None: all in BF16. Experts lie one by
+    one; where they are plain and ``stacked`` is wanted, in a tensor for all. Weights are drawn and rounded on
+    ``device``. The tokenizer knows words ``w0``, ``w1`` ... of the config's vocabulary. Raises UnpackableShape.
     """
     folder.mkdir(parents=True, exist_ok=True)
     form = None if format is None or format.kind is FormatKind.PLAIN else format
@@ -62,8 +64,10 @@ def write_generated_model(
     said: dict[str, object] = {**config, "dtype": "bfloat16", "torch_dtype": "bfloat16"}
     if form is not None:
         kind = str(config.get("model_type"))
-        routers = [saved_name(name, kind) for name, _ in model.named_modules() if is_router(name, model)]
-        said["quantization_config"] = leave_out(quantization_config(form) or {}, routers)
+        weights = {name: getattr(module, "weight", None) for name, module in model.named_modules()}
+        linear = [name for name, weight in weights.items() if isinstance(weight, torch.Tensor) and weight.dim() == 2]
+        asides = [saved_name(name, kind) for name in linear if is_aside(name, model)]
+        said["quantization_config"] = leave_out(quantization_config(form) or {}, asides)
     _write(folder / "config.json", said)
     _write_tokenizer(folder, config)
     return folder
@@ -78,11 +82,12 @@ def _save(shard: Tensors, folder: Path, number: int, written: dict[str, str]) ->
 
 def _model(config: Mapping[str, object]) -> torch.nn.Module:
     """The model that transformers makes of a config, without weights."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     known = AutoConfig.for_model(**dict(config))
+    kind = AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
     with torch.device("meta"):
-        model: torch.nn.Module = AutoModelForCausalLM.from_config(known)
+        model: torch.nn.Module = kind.from_config(known)
     return model
 
 
@@ -108,7 +113,7 @@ def _modules(
                 yield _linear(expert, shape, format, seed)
             if experts:
                 continue
-            linear = isinstance(module, torch.nn.Linear) and module is not head and not is_router(name, model)
+            linear = isinstance(module, torch.nn.Linear) and module is not head and not is_aside(name, model)
             if linear and format is not None:
                 yield _linear(saved, module.weight.shape, format, seed)
                 own = {"bias": module.bias} if module.bias is not None else {}
@@ -149,15 +154,36 @@ def _generator(name: str, seed: int) -> torch.Generator:
 def _write_tokenizer(folder: Path, config: Mapping[str, object]) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    size = config["vocab_size"]
+    size = language_config(config)["vocab_size"]
     assert isinstance(size, int)  # noqa: S101  transformers' own config wants one
     words = {"<unk>": 0, "<s>": 1, "</s>": 2, **{f"w{number}": number for number in range(3, size)}}
+    if isinstance(image := config.get("image_token_index"), int):
+        words = {**{word: number for word, number in words.items() if number != image}, IMAGE: image}
+        _write_processor(folder, config)
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))  # noqa: S106  no password
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if IMAGE in words:
+        tokenizer.add_special_tokens([IMAGE])
     tokenizer.save(str(folder / "tokenizer.json"))
     _write(
         folder / "tokenizer_config.json",
         {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
+    )
+
+
+def _write_processor(folder: Path, config: Mapping[str, object]) -> None:
+    """What tells how images become inputs, as LLaVA's checkpoints have it."""
+    vision = config.get("vision_config")
+    sizes = vision if isinstance(vision, Mapping) else {}
+    side = {"height": sizes.get("image_size"), "width": sizes.get("image_size")}
+    _write(
+        folder / "preprocessor_config.json",
+        {"image_processor_type": "CLIPImageProcessor", "size": side, "crop_size": side, "do_convert_rgb": True},
+    )
+    told = {"patch_size": sizes.get("patch_size"), "vision_feature_select_strategy": "default", "image_token": IMAGE}
+    _write(
+        folder / "processor_config.json",
+        {"processor_class": "LlavaProcessor", **told, "num_additional_image_tokens": 1},
     )
 
 

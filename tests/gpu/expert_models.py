@@ -1,11 +1,22 @@
-"""Small generated mixtures of experts, and what a mixture of their checkpoints means in float32.
+"""Small generated models, mixtures of experts and one that sees, and what a mixture of their checkpoints means in float32.
 
 Used by the tests of experts and by ``tests/gpu/moe.py``; plain functions, nothing is downloaded.
 """
 
 from __future__ import annotations
 
-__all__ = ["CONFIGS", "FORMATS", "MIXTURES", "log_probabilities", "reference", "write_checkpoints", "write_mix"]
+__all__ = [
+    "CONFIGS",
+    "EXPERTS",
+    "FORMATS",
+    "MIXTURES",
+    "MODELS",
+    "MOVED",
+    "log_probabilities",
+    "reference",
+    "write_checkpoints",
+    "write_mix",
+]
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,6 +34,7 @@ from mixprec_runtime.planning.planner import make_plan
 from mixprec_runtime.records.plan import LayerPlan
 from mixprec_runtime.reference.dequantize import dequantize
 
+EXPERTS = r"re:.*\.experts\..*"
 COMMON = {
     "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "num_experts_per_tok": 2, "max_position_embeddings": 512, "tie_word_embeddings": False,
@@ -43,6 +55,22 @@ CONFIGS: Mapping[str, Mapping[str, object]] = {
         "mlp_only_layers": [],
     },
 }  # fmt: skip
+SEEING: Mapping[str, object] = {
+    "model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "image_token_index": 3,
+    "vision_feature_layer": -1, "vision_feature_select_strategy": "default", "tie_word_embeddings": False,
+    "text_config": {
+        "model_type": "llama", "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
+        "tie_word_embeddings": False,
+    },
+    "vision_config": {
+        "model_type": "clip_vision_model", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 64,
+    },
+}  # fmt: skip
+MODELS: Mapping[str, Mapping[str, object]] = {**CONFIGS, "llava": SEEING}
+MOVED = {"llava": r"re:.*language_model\.layers\..*_proj$"}
+"""What a mixture takes from its second source, where it is not the experts."""
 _FP8: dict[str, Any] = {"kind": FormatKind.FP8, "bits": 8, "dtype": "F8_E4M3"}
 FORMATS: Mapping[str, Format | None] = {
     "bf16": None,
@@ -69,7 +97,7 @@ def write_checkpoints(
     root: Path, model: str, names: Iterable[str], *, device: str = "cpu", **sizes: object
 ) -> dict[str, Path]:
     """Folders of one model in these formats; ``sizes`` replace keys of its config."""
-    config = {**CONFIGS[model], **sizes}
+    config = {**MODELS[model], **sizes}
     folders = {name: root / model / name for name in dict.fromkeys(names)}
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
@@ -77,31 +105,33 @@ def write_checkpoints(
     return folders
 
 
-def write_mix(file: Path, folders: Mapping[str, Path], *, rest: str, experts: str, **serve: object) -> Path:
-    """A mix file: the experts from one checkpoint, all other linear layers from another."""
+def write_mix(
+    file: Path, folders: Mapping[str, Path], *, rest: str, experts: str, moved: str = EXPERTS, **serve: object
+) -> Path:
+    """A mix file: the experts (or what is ``moved``) from one checkpoint, all other linear layers from another."""
     sources = {name: folders[name] for name in dict.fromkeys((rest, experts))}
     lines = [
         f"model: {folders['bf16']}",
         "sources:",
         *(f"  {name}: {{path: {path}}}" for name, path in sources.items()),
     ]
-    lines += [f"default: {rest}", "rules:", rf"  - {{targets: ['re:.*\.experts\..*'], source: {experts}}}"]
+    lines += [f"default: {rest}", "rules:", f"  - {{targets: ['{moved}'], source: {experts}}}"]
     file.write_text("\n".join([*lines, f"serve: {json.dumps(serve)}", ""]), encoding="utf-8")
     return file
 
 
 def reference(mix: Path, *, device: str = "cpu") -> Any:
     """The mixture in float32: transformers' own model, every module dequantized from where the plan takes it."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     plan = make_plan(read_mix(mix))
     assert plan.valid, plan.findings
     raw = json.loads((plan.sources["model"].path / "config.json").read_text(encoding="utf-8"))
     raw |= {"dtype": "float32", "torch_dtype": "float32"}
     kind = str(raw["model_type"])
-    model = AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(**raw), attn_implementation="eager", experts_implementation="eager"
-    )
+    auto = AutoModelForImageTextToText if "vision_config" in raw else AutoModelForCausalLM
+    more = {} if "vision_config" in raw else {"experts_implementation": "eager"}
+    model = auto.from_config(AutoConfig.for_model(**raw), attn_implementation="eager", **more)
     planned = {layer.layer: layer for layer in plan.layers}
     state: dict[str, torch.Tensor] = {}
     for name, module in model.named_modules():

@@ -19,7 +19,18 @@ from typing import Any
 import torch
 
 from mixprec_runtime.loading.state import read_accounts, state_folder
-from tests.gpu.expert_models import CONFIGS, MIXTURES, log_probabilities, reference, write_checkpoints, write_mix
+from mixprec_runtime.planning.language import language_config
+from tests.gpu.expert_models import (
+    CONFIGS,
+    EXPERTS,
+    MIXTURES,
+    MODELS,
+    MOVED,
+    log_probabilities,
+    reference,
+    write_checkpoints,
+    write_mix,
+)
 
 LARGE = {
     "hidden_size": 1024, "intermediate_size": 2048, "moe_intermediate_size": 1024,
@@ -36,16 +47,16 @@ def compare(root: Path, model: str, rest: str, experts: str, *, size: str, graph
     from mixprec_runtime.vllm import prepare
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sizes = {key: value for key, value in LARGE.items() if key in CONFIGS[model]} if size == "large" else {}
+    sizes = {key: value for key, value in LARGE.items() if key in MODELS[model]} if size == "large" else {}
     folders = write_checkpoints(root / size, model, ["bf16", rest, experts], device=device, **sizes)
     mix = write_mix(
-        root / f"{model}-{size}-{rest}-{experts}.yaml", folders, rest=rest, experts=experts, max_model_len=512,
+        root / f"{model}-{size}-{rest}-{experts}.yaml", folders, rest=rest, experts=experts, moved=MOVED.get(model, EXPERTS), max_model_len=512,
         dtype="bfloat16", enforce_eager=not graphs,
     )  # fmt: skip
     arguments = prepare(mix)
     llm = LLM(**arguments, **({"gpu_memory_utilization": 0.3} if device == "cuda" else {}))
-    vocabulary = int(str({**CONFIGS[model], **sizes}["vocab_size"]))
-    drawn = torch.randint(3, vocabulary, (TOKENS,), generator=torch.Generator().manual_seed(7))
+    vocabulary = int(str(language_config({**MODELS[model], **sizes})["vocab_size"]))
+    drawn = torch.randint(4, vocabulary, (TOKENS,), generator=torch.Generator().manual_seed(7))
     ids = drawn.tolist()
     asked = SamplingParams(max_tokens=8, temperature=0, prompt_logprobs=0)
     (answer,) = llm.generate([{"prompt_token_ids": ids}], asked)
@@ -54,7 +65,9 @@ def compare(root: Path, model: str, rest: str, experts: str, *, size: str, graph
     )
     right_model = reference(mix, device=device)
     right = log_probabilities(right_model, ids)
-    plain = write_mix(root / f"{model}-{size}-plain.yaml", folders, rest="bf16", experts="bf16")
+    plain = write_mix(
+        root / f"{model}-{size}-plain.yaml", folders, rest="bf16", experts="bf16", moved=MOVED.get(model, EXPERTS)
+    )
     other = log_probabilities(reference(plain, device=device), ids)
     half = log_probabilities(right_model.to(torch.bfloat16), ids)
     (account,) = read_accounts(state_folder(Path(arguments["model"])))
@@ -81,7 +94,7 @@ def main() -> int:
     """Compare the mixtures that were asked for; 1 where one of them could not be served."""
     parser = argparse.ArgumentParser(description="mixtures of experts against float32")
     parser.add_argument("--root", type=Path, default=Path(tempfile.gettempdir()) / "mixprec-experts")
-    parser.add_argument("--model", choices=sorted(CONFIGS), action="append")
+    parser.add_argument("--model", choices=sorted(MODELS), action="append")
     parser.add_argument("--mixture", action="append", help="REST+EXPERTS, names of tests/gpu/expert_models.py")
     parser.add_argument("--size", choices=("small", "large"), default="small")
     parser.add_argument("--graphs", action="store_true")
