@@ -13,7 +13,7 @@ from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.planning.uniform import Uniform
 from mixprec_runtime.planning.units import units_of
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
-from mixprec_runtime.records.memory import UNFILLED, MemoryReport, UniformMemory, UnitMemory
+from mixprec_runtime.records.memory import UNFILLED, MemoryReport, UniformMemory, UnitMemory, layer_of
 from mixprec_runtime.records.plan import LayerPlan, Plan
 
 Measured = dict[str, list[tuple[int, LayerMemory]]]  # unit: (rank, what the rank's engine holds of it)
@@ -57,7 +57,7 @@ def memory_report(plan: Plan, *, uniform: Sequence[Uniform] = (), accounts: Sequ
         mix=str(plan.mix_file),
         world=world,
         linear=_linear(plan, uniform),
-        units=tuple(units),
+        units=_in_order(units),
         uniform=tuple(_uniform(each, world) for each in uniform),
         grown=tuple(account.grown_bytes for account in accounts) if accounts else None,
     )
@@ -179,6 +179,18 @@ def _linear(plan: Plan, uniform: Sequence[Uniform]) -> tuple[str, ...]:
     """Formats of what a uniform model would take from its source."""
     linear = {module for each in uniform for module in (*each.taken, *each.kept)}
     return tuple(dict.fromkeys(layer.format.name for layer in plan.layers if layer.layer in linear))
+
+
+def _in_order(units: Sequence[UnitMemory]) -> tuple[UnitMemory, ...]:
+    """Layers by their numbers, where files have them by their letters; all else where it stands."""
+    first: dict[str, int] = {}
+
+    def place(at: int) -> tuple[int, int]:
+        stack, number = layer_of(units[at].unit)
+        return (at, 0) if stack is None else (first.setdefault(stack, at), number)
+
+    places = [place(at) for at in range(len(units))]
+    return tuple(units[at] for at in sorted(range(len(units)), key=lambda at: places[at]))
 
 
 def _uniform(uniform: Uniform, world: int) -> UniformMemory:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["UNFILLED", "FormatMemory", "MemoryReport", "NothingMeasured", "RankMemory", "UniformMemory", "UnitMemory"]
+__all__ = [
+    "UNFILLED",
+    "FormatMemory",
+    "MemoryReport",
+    "NothingMeasured",
+    "RankMemory",
+    "UniformMemory",
+    "UnitMemory",
+    "layer_of",
+]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -161,6 +170,15 @@ class MemoryReport:
             uniform=tuple(UniformMemory(**_tuples(each, "formats", "bytes_per_rank")) for each in raw["uniform"]),
             grown=tuple(rank["grown"] for rank in ranks) if raw["measured"] else None,
         )
+
+
+def layer_of(unit: str) -> tuple[str | None, int]:
+    """The stack and number of the layer that a unit is in (``model.layers``, 3); None for what is in none."""
+    parts = unit.split(".")
+    for at, part in enumerate(parts):
+        if part.isdecimal() and 0 < at < len(parts) - 1:
+            return ".".join(parts[:at]), int(part)
+    return None, 0
 
 
 def _tuples(raw: Mapping[str, Any], *names: str) -> dict[str, Any]:

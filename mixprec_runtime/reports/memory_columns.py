@@ -7,7 +7,7 @@ __all__ = ["Column", "Segment", "columns_of", "series_of"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixprec_runtime.records.memory import MemoryReport, UnitMemory
+from mixprec_runtime.records.memory import MemoryReport, UnitMemory, layer_of
 
 SMALL = 0.01  # of the largest column: what is less shares one
 UNSEEN = 0.002  # ... and what is less than this together is not drawn at all
@@ -96,11 +96,8 @@ def _in_order(numbered: Sequence[Column]) -> list[Column]:
 
 def _place(unit: str) -> tuple[str | None, str]:
     """The stack and number of the layer that a unit is in; None and its last name for what is in none."""
-    parts = unit.split(".")
-    for at, part in enumerate(parts):
-        if part.isdecimal() and 0 < at < len(parts) - 1:
-            return ".".join(parts[:at]), str(int(part))
-    return None, unit if len(parts) < 2 else parts[-1]
+    stack, number = layer_of(unit)
+    return (stack, str(number)) if stack is not None else (None, unit.rpartition(".")[2])
 
 
 def _column(label: str, stack: str | None, units: Sequence[UnitMemory], rank: int | None) -> Column:

@@ -237,3 +237,12 @@ def test_stages_hold_their_own_layers_in_uniform_models_too(five: Workshop) -> N
     held = {unit.unit: [size > 0 for size in unit.planned] for unit in report.units}
     assert held["model.layers.0.mlp.down_proj"] == [True, True, False, False]
     assert held["model.layers.1.mlp.down_proj"] == [False, False, True, True]
+
+
+def test_layers_are_listed_by_number_whatever_order_files_have(shop: Workshop) -> None:
+    names = ["lm_head", "m.layers.10.a", "m.layers.2.b", "m.layers.2.a", "m.embed_tokens", "m.layers.0.a"]
+    shop.checkpoint("base", {f"{name}.weight": Tensor("BF16", (4, 4)) for name in names})
+    _, report = plan_of(shop, "model: base\n")
+    assert [unit.unit for unit in report.units] == [
+        "lm_head", "m.layers.0.a", "m.layers.2.b", "m.layers.2.a", "m.layers.10.a", "m.embed_tokens",
+    ]  # fmt: skip
