@@ -12,8 +12,10 @@ __all__ = ["METHOD", "RUN_FILE", "RunFolderError", "RunTensor", "read_run", "run
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
 NOT_COPIED = frozenset(
     {"config.json", "quantize_config.json", "quant_config.json", "model.safetensors.index.json", RUN_FILE}
 )
+STAGING_SECONDS = 10  # after which a folder that is being written belongs to a launch that was killed
 STEM = 40  # characters of the mix file's name in a folder's name; a file system has 255 bytes for all of it
 
 
@@ -82,16 +85,20 @@ def run_folder_path(plan: Plan, *, root: Path) -> Path:
 
 
 def write_run_folder(plan: Plan, *, root: Path) -> Path:
-    """Write the plan's run folder below ``root`` and return it; one that is there already is used again.
+    """Write the plan's run folder below ``root`` and return it; one that is there already, and whole, is used again.
 
-    Raises RunFolderError when the disk refuses; nothing half-written stays behind.
+    Raises RunFolderError when the disk refuses; nothing half-written stays behind, also not of a launch that was
+    killed meanwhile.
     """
     target = run_folder_path(plan, root=root)
+    _sweep(root)
     if target.is_dir():
-        return target
+        if _is_whole(target, plan):
+            return target
+        shutil.rmtree(target, ignore_errors=True)  # somebody took files out, or the machine went down
     try:
         root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=root))
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-{os.getpid()}-", dir=root))
     except OSError as fault:
         raise RunFolderError(target, f"cannot be made: {fault.strerror or fault}", "set MIXPREC_CACHE") from fault
     try:
@@ -107,6 +114,29 @@ def write_run_folder(plan: Plan, *, root: Path) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def _is_whole(target: Path, plan: Plan) -> bool:
+    try:
+        written = {name: json.dumps(content, indent=1) for name, content in _contents(plan).items()}
+        if any((target / name).read_text(encoding="utf-8") != text for name, text in written.items()):
+            return False
+        copied = _copied(plan.sources[BASE_SOURCE].path)
+        return all((target / file.name).stat().st_size == file.stat().st_size for file in copied)
+    except (OSError, ValueError):
+        return False
+
+
+def _sweep(root: Path) -> None:
+    """Take away what launches left that were killed while they wrote; theirs is the number in the name."""
+    for left in root.glob(".*-*-*"):
+        pid = left.name.split("-")[-2]
+        try:
+            old = time.time() - left.stat().st_mtime > STAGING_SECONDS
+        except OSError:  # gone by now
+            continue
+        if pid.isdecimal() and old and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _rename(staging: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EngineFailed", "PortInUse", "RefusedPlan"]
+__all__ = ["CannotWrite", "EngineFailed", "PortInUse", "RefusedPlan"]
 
 from pathlib import Path
 
@@ -45,6 +45,23 @@ class PortInUse(MixprecError):
         )
 
 
+class CannotWrite(MixprecError):
+    """A place for what a launch writes, and why it cannot be written."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(path, fault)
+        self.path = path
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return (
+            f"wanted to write to {self.path} for this launch, but: {self.fault}\n"
+            "  try: make room there, or name another folder in MIXPREC_CACHE"
+        )
+
+
 class EngineFailed(MixprecError):
     """The engine ended before its server answered."""
 
@@ -60,7 +77,7 @@ class EngineFailed(MixprecError):
     def __str__(self) -> str:
         faults = [(a.rank, fault) for a in self.accounts for fault in a.faults]
         if faults:
-            lines = [f"loading was refused: {len(faults)} faults"]
+            lines = [f"loading was refused: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}"]
             lines += [f"  rank {rank}: {fault.name} {fault.text}" for rank, fault in faults]
         else:
             lines = [f"the engine ended with code {self.code} before its server answered"]

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 __all__ = ["Launch", "Observer", "check_port", "prepare", "serve"]
 
-import os
 import re
-import shutil
-import signal
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from mixprec_runtime.adapters.vllm.command import serve_command
 from mixprec_runtime.launching.command import ServeCommand
-from mixprec_runtime.launching.errors import EngineFailed, PortInUse, RefusedPlan
+from mixprec_runtime.launching.errors import CannotWrite, EngineFailed, PortInUse, RefusedPlan
 from mixprec_runtime.launching.logfile import LogFile
+from mixprec_runtime.launching.ports import port_kept
 from mixprec_runtime.launching.processes import EngineProcess
-from mixprec_runtime.launching.server import healthy, port_fault
+from mixprec_runtime.launching.server import healthy, listeners, port_fault
+from mixprec_runtime.launching.statefolder import new_state_folder
+from mixprec_runtime.launching.stopping import Stop, heeding_signals
 from mixprec_runtime.loading.state import STATE_DIR, read_accounts, read_progress
 from mixprec_runtime.records.account import LoadAccount
 from mixprec_runtime.records.mix import Mix
 from mixprec_runtime.records.plan import Plan
-from mixprec_runtime.runfolder import STEM, run_folder_path, write_run_folder
+from mixprec_runtime.runfolder import run_folder_path, write_run_folder
 
 POLL = 0.1  # seconds between two looks at a starting engine
 HEALTH_INTERVAL = 0.5
 STARTING_GRACE = 2.0  # seconds that an engine gets to end when nobody is served yet
 SERVING_GRACE = 15.0  # ... and when requests may be under way
-KEPT_LAUNCHES = 5  # folders of earlier launches (log, account) that are kept
 ERROR_LINE = re.compile(r"\b(\w*(Error|Exception|Exit|Interrupt)\b|CRITICAL|Killed|core dumped)")
 
 
@@ -69,6 +65,9 @@ class Observer:
     def stopping(self) -> None:
         """The engine is being ended."""
 
+    def died(self, code: int, log: Path, last_lines: tuple[str, ...]) -> None:
+        """The engine has ended by itself while it served."""
+
 
 def prepare(mix: Mix, plan: Plan, *, root: Path, arguments: Sequence[str]) -> Launch:
     """Decide everything about a launch. Raises RefusedPlan for a plan with errors."""
@@ -100,17 +99,14 @@ def serve(
     """
     command = launch.command
     check_port(launch)
-    observer.phase("writing the run folder")
-    write_run_folder(launch.plan, root=launch.run_folder.parent)
-    state = _state_folder(launch)
-    observer.phase("starting the engine")
-    with _signals() as stop:
-        engine = EngineProcess(
-            command.words,
-            {**command.environment, **(environment or {}), STATE_DIR: str(state)},
-            state / "engine.log",
-        )
+    with heeding_signals() as stop, port_kept(command.host, command.port, root=launch.root):
+        with stop.interrupting():
+            observer.phase("writing the run folder")
+            write_run_folder(launch.plan, root=launch.run_folder.parent)
+            state = new_state_folder(launch.root, name=launch.mix.file.stem)
+            observer.phase("starting the engine")
         log, grace = LogFile(state / "engine.log"), STARTING_GRACE
+        engine = _start(command, {**(environment or {}), STATE_DIR: str(state)}, log.file)
         try:
             if _until_ready(engine, log, launch, state, observer, stop):
                 grace = SERVING_GRACE
@@ -119,19 +115,35 @@ def serve(
                 observer.kept(launch, accounts, state)
                 if while_ready is None:
                     _while_running(engine, log, observer, stop)
+                    if not stop.is_set():
+                        _drain(log, observer)
+                        observer.died(engine.code() or 0, log.file, log.telling(ERROR_LINE))
                 else:
-                    stop.interrupting(while_ready, command)
+                    with suppress(KeyboardInterrupt), stop.interrupting():
+                        while_ready(command)
             elif not stop.is_set():
-                for line in log.new_lines():
-                    observer.log(line)
-                raise EngineFailed(engine.code() or 0, log.file, log.telling(ERROR_LINE), read_accounts(state))
+                _drain(log, observer)
+                raise _failure(engine, log, command, read_accounts(state))
         finally:
-            if engine.members():
-                observer.stopping()
-            code = engine.end(grace=grace)
-            for line in log.new_lines():
-                observer.log(line)
+            try:
+                if engine.members():
+                    observer.stopping()
+            finally:  # also when nobody can be told any more, as where the terminal is gone
+                code = engine.end(grace=grace)
+            _drain(log, observer)
     return code
+
+
+def _start(command: ServeCommand, environment: Mapping[str, str], log: Path) -> EngineProcess:
+    try:
+        return EngineProcess(command.words, {**command.environment, **environment}, log)
+    except OSError as fault:
+        raise CannotWrite(log, fault.strerror or str(fault)) from fault
+
+
+def _drain(log: LogFile, observer: Observer) -> None:
+    for line in log.new_lines():
+        observer.log(line)
 
 
 def _until_ready(
@@ -140,12 +152,11 @@ def _until_ready(
     launch: Launch,
     state: Path,
     observer: Observer,
-    stop: _Stop,
+    stop: Stop,
 ) -> bool:
     asked, loaded = 0.0, False
     while engine.code() is None and not stop.is_set():
-        for line in log.new_lines():
-            observer.log(line)
+        _drain(log, observer)
         progress = read_progress(state)
         if progress is not None and not loaded:
             observer.loading(*progress)
@@ -154,99 +165,31 @@ def _until_ready(
                 observer.phase("warming up: kernels, key-value cache, server")
         if time.monotonic() - asked > HEALTH_INTERVAL:
             asked = time.monotonic()
-            if healthy(launch.command.url):
+            if healthy(launch.command.url) and _answers_itself(engine, launch.command):
                 return True
         stop.wait(POLL)
     return False
 
 
-def _while_running(engine: EngineProcess, log: LogFile, observer: Observer, stop: _Stop) -> None:
+def _answers_itself(engine: EngineProcess, command: ServeCommand) -> bool:
+    """Whether it is this engine that answers, and not a server that was quicker. Raises PortInUse when both listen."""
+    own, others = listeners(command.host, command.port, engine.members())
+    if own and others:
+        raise PortInUse(command.host, command.port, "another server listens there as well")
+    return not others
+
+
+def _failure(
+    engine: EngineProcess, log: LogFile, command: ServeCommand, accounts: tuple[LoadAccount, ...]
+) -> EngineFailed | PortInUse:
+    """What to say of an engine that has ended before its server answered."""
+    _, others = listeners(command.host, command.port, engine.members())
+    if others and not any(account.faults for account in accounts):
+        return PortInUse(command.host, command.port, "something else listens there by now")
+    return EngineFailed(engine.code() or 0, log.file, log.telling(ERROR_LINE), accounts)
+
+
+def _while_running(engine: EngineProcess, log: LogFile, observer: Observer, stop: Stop) -> None:
     while engine.code() is None and not stop.is_set():
-        for line in log.new_lines():
-            observer.log(line)
+        _drain(log, observer)
         stop.wait(POLL)
-
-
-def _state_folder(launch: Launch) -> Path:
-    """A new folder for this launch's log and accounts; old ones of launches that have ended are taken away."""
-    parent = launch.root / "launches"
-    parent.mkdir(parents=True, exist_ok=True)
-    ended = sorted((f for f in parent.iterdir() if not _alive(f)), key=_modified)
-    for folder in ended[: -KEPT_LAUNCHES or None]:
-        shutil.rmtree(folder, ignore_errors=True)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path(tempfile.mkdtemp(prefix=f"{launch.mix.file.stem[:STEM]}-{stamp}-{os.getpid()}-", dir=parent))
-
-
-def _modified(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:  # another launch has just taken it away
-        return 0.0
-
-
-def _alive(folder: Path) -> bool:
-    pid = folder.name.split("-")[-2] if folder.name.count("-") >= 3 else ""
-    return pid.isdigit() and Path(f"/proc/{pid}").exists()
-
-
-class _Stop:
-    """Set by a signal; while something is done that does not look at it, a signal interrupts that too.
-
-    It is no ``threading.Event``: a handler that sets one waits for ever when the signal comes while the main thread
-    holds the lock of that event, on its way into or out of ``wait``.
-    """
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._interrupts = False
-
-    def set(self) -> None:
-        """Ask for the end."""
-        self._is_set = True
-
-    def is_set(self) -> bool:
-        """Whether the end was asked for."""
-        return self._is_set
-
-    def wait(self, seconds: float) -> None:
-        """Pause; a signal ends the pause at its end at the latest."""
-        if not self._is_set:
-            time.sleep(seconds)
-
-    def note(self) -> None:
-        """A signal has come."""
-        self.set()
-        if self._interrupts:
-            self._interrupts = False
-            raise KeyboardInterrupt
-
-    def interrupting(self, work: Callable[[ServeCommand], None], command: ServeCommand) -> None:
-        """Do something that a signal may end."""
-        self._interrupts = True
-        try:
-            if not self.is_set():
-                work(command)
-        except KeyboardInterrupt:
-            self.set()
-        finally:
-            self._interrupts = False
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second signal changes nothing more."""
-    stop = _Stop()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.note()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["complete", "free_port", "healthy", "port_fault", "port_is_free"]
+__all__ = ["complete", "free_port", "healthy", "listeners", "port_fault", "port_is_free"]
 
 import errno
 import http.client
 import json
+import os
 import socket
+import struct
 import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+LISTEN = "0A"  # the state of a socket that accepts connections, as /proc/net/tcp writes it
 
 # Loopback is never reached through a proxy, whatever the environment says.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -49,6 +55,58 @@ def healthy(url: str, *, seconds: float = 2.0) -> bool:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):  # something answers, but not in HTTP
         return False
+
+
+def listeners(host: str, port: int, processes: Iterable[int]) -> tuple[int, int]:
+    """How many sockets listen there that these processes hold, and how many that only others do.
+
+    Both are 0 where the system does not tell (no /proc). Some servers let others listen where they do
+    (``SO_REUSEPORT``), and requests then go to either.
+    """
+    there = _listening(host, port)
+    held: set[str] = set()
+    if there:
+        held = {inode for pid in processes for inode in _held(pid) & there}
+    return len(held), len(there - held)
+
+
+def _listening(host: str, port: int) -> set[str]:
+    """Inodes of listening sockets (proc(5), /proc/net/tcp: address field 2, state field 4, inode field 10)."""
+    ours = _written(host)
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            address, _, number = fields[1].rpartition(":")
+            everywhere = not address.strip("0") or not ours.strip("0")
+            if fields[3] == LISTEN and int(number, 16) == port and (everywhere or address == ours):
+                found.add(fields[9])
+    return found
+
+
+def _written(host: str) -> str:
+    """An address as /proc/net/tcp writes it: words of 32 bits in the machine's own order."""
+    try:
+        if ":" in host:
+            packed = socket.inet_pton(socket.AF_INET6, host)
+        else:
+            packed = socket.inet_aton(socket.gethostbyname(host) if host else "0.0.0.0")  # noqa: S104  any interface
+    except OSError:
+        packed = bytes(4)
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words)
+
+
+def _held(pid: int) -> set[str]:
+    try:
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115
+    except OSError:
+        return set()
+    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 
 
 def complete(

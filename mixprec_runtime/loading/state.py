@@ -8,7 +8,9 @@ from __future__ import annotations
 
 __all__ = ["STATE_DIR", "ProgressFile", "read_accounts", "read_progress", "state_folder", "write_account"]
 
+import contextlib
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 from mixprec_runtime.records.account import LoadAccount
 
 STATE_DIR = "MIXPREC_STATE_DIR"
+logger = logging.getLogger("vllm.mixprec")
 INTERVAL = 0.1  # seconds between two writes of the progress file
 
 
@@ -25,15 +28,28 @@ def state_folder(run_folder: Path) -> Path:
     return Path(named) if named else run_folder
 
 
-def write_account(folder: Path, account: LoadAccount) -> Path:
-    """Write one rank's account; a reader sees the old file or the new one, never half of it."""
-    return _replace(folder / f"account.rank{account.rank}.json", json.dumps(account.to_json(), indent=1))
+def write_account(folder: Path, account: LoadAccount) -> Path | None:
+    """Write one rank's account; a reader sees the old file or the new one, never half of it.
+
+    A disk that takes no more is no reason to fail loading: the log says so, and None comes back.
+    """
+    file = folder / f"account.rank{account.rank}.json"
+    try:
+        return _replace(file, json.dumps(account.to_json(), indent=1))
+    except OSError as fault:
+        logger.warning("mixprec: the account %s cannot be written: %s", file, fault.strerror or fault)
+        return None
 
 
 def _replace(file: Path, text: str) -> Path:
     staging = file.with_name(f".{file.name}.{os.getpid()}")
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(file)
+    try:
+        staging.write_text(text, encoding="utf-8")
+        staging.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            staging.unlink()
+        raise
     return file
 
 

@@ -98,6 +98,14 @@ class TerminalObserver(Observer):
         self._drop_bar()
         self._console.print("stopping the engine")
 
+    def died(self, code: int, log: Path, last_lines: tuple[str, ...]) -> None:
+        """Say that the server is gone, and what its engine said last."""
+        self._drop_bar()
+        self._console.print(f"[red]mixprec: the engine ended with code {code} while it served[/]")
+        for line in () if self._show_log else last_lines:
+            self._console.print(f"  {line}", style="red", markup=False)
+        self._console.print(f"  the engine's whole log: {log}", style="red", markup=False)
+
     def _drop_bar(self) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)

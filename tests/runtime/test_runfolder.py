@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,3 +181,28 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MIXPREC_CACHE", "there")
     assert cache_folder() == tmp_path / "there"
+
+
+@pytest.mark.parametrize("name, age, stays", [
+    (".mix-0123456789ab-99999999-x", 60, False),  # of a launch that was killed
+    (".mix-0123456789ab-99999999-x", 0, True),  # a process of another container may be writing it
+    (f".mix-0123456789ab-{os.getpid()}-x", 60, True),
+    ("mix-99999999-0123456789ab", 60, True),
+])  # fmt: skip
+def test_what_a_killed_launch_left_is_taken_away(plan: Plan, tmp_path: Path, name: str, age: int, stays: bool) -> None:
+    root = tmp_path / "runs"
+    (root / name).mkdir(parents=True)
+    written = time.time() - age
+    os.utime(root / name, (written, written))
+    write_run_folder(plan, root=root)
+    assert (root / name).is_dir() == stays
+
+
+@pytest.mark.parametrize("harm", ["config.json", "tokenizer.json", RUN_FILE])
+def test_a_folder_that_is_not_whole_any_more_is_written_anew(plan: Plan, tmp_path: Path, harm: str) -> None:
+    folder = write_run_folder(plan, root=tmp_path)
+    whole = (folder / harm).read_bytes()
+    (folder / harm).write_bytes(whole[:-5])
+    assert write_run_folder(plan, root=tmp_path) == folder and (folder / harm).read_bytes() == whole
+    (folder / harm).unlink()
+    assert write_run_folder(plan, root=tmp_path) == folder and (folder / harm).read_bytes() == whole

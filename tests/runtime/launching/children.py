@@ -49,6 +49,52 @@ except KeyboardInterrupt:
 """Answers like a server: ``server.py PORT MODE``; exits with 3 when interrupted; leaves a helper behind."""
 
 
+STAGED = """
+import http.server, os, signal, socket, subprocess, sys, threading, time
+port, mode = int(sys.argv[1]), sys.argv[2]
+state = os.environ["MIXPREC_STATE_DIR"]
+child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+worker = subprocess.Popen([sys.executable, "-c", child])
+print("starting", flush=True)
+if mode == "starting":
+    time.sleep(600)
+open(os.path.join(state, "progress.rank0"), "w").write("1 10")
+print("loading", flush=True)
+if mode == "loading":
+    time.sleep(600)
+if mode == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+class Shared(http.server.HTTPServer):
+    def server_bind(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+server = (Shared if mode == "shared" else http.server.HTTPServer)(("127.0.0.1", port), Handler)
+if mode == "stopping":
+    signal.signal(signal.SIGINT, lambda *_: print("asked to end", flush=True))
+if mode == "killed while serving":
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+if mode == "worker killed":
+    def watch():
+        time.sleep(1.0)
+        worker.kill()
+        worker.wait()
+        print("RuntimeError: a worker died", flush=True)
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+try:
+    server.serve_forever()
+except KeyboardInterrupt:
+    sys.exit(0)
+"""
+"""``staged.py PORT MODE``: a server with a worker that ignores what it can; it stays in the stage that MODE names."""
+
+
 def write(folder: Path, name: str, text: str) -> Path:
     file = folder / name
     file.write_text(text)

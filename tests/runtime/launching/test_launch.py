@@ -20,6 +20,7 @@ from mixprec_runtime.launching.engines import NoEngine, choose_engine
 from mixprec_runtime.launching.errors import EngineFailed, PortInUse, RefusedPlan
 from mixprec_runtime.launching.launch import Launch, Observer, prepare, serve
 from mixprec_runtime.launching.server import complete, free_port
+from mixprec_runtime.launching.statefolder import new_state_folder
 from mixprec_runtime.loading.state import write_account
 from mixprec_runtime.mixfile.read import read_mix
 from mixprec_runtime.planning.planner import make_plan
@@ -228,7 +229,7 @@ def test_old_launches_are_taken_away_and_living_ones_kept(prepared: Launch) -> N
     living = parent / f"mix-20190101-000000-{os.getpid()}-y"
     living.mkdir()
     os.utime(living, (0, 0))
-    folder = module._state_folder(prepared)
+    folder = new_state_folder(prepared.root, name="mix")
     left = {found.name for found in parent.iterdir()} - {folder.name, living.name}
     assert left == {f"mix-20200101-00000{at}-99999999-x{at}" for at in range(4, 9)}
     assert folder.is_dir() and living.is_dir()
@@ -285,10 +286,10 @@ def test_ctrl_c_interrupts_what_is_asked_of_the_server(prepared: Launch, tmp_pat
 def test_signals_in_the_middle_of_a_pause_end_it_and_hang_nothing() -> None:
     """In a process of its own: a handler that waited for a lock of the pause would never return."""
     code = (
-        "import signal\nfrom mixprec_runtime.launching.launch import _Stop\n"
-        "stop = _Stop()\nsignal.signal(signal.SIGALRM, lambda number, frame: stop.note())\n"
+        "import signal\nfrom mixprec_runtime.launching.stopping import Stop\n"
+        "stop = Stop()\nsignal.signal(signal.SIGALRM, lambda number, frame: stop.note())\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)\n"
-        "for _ in range(2000):\n    stop = _Stop()\n    stop.wait(0.0004)\n"
+        "for _ in range(2000):\n    stop = Stop()\n    stop.wait(0.0004)\n"
         "signal.setitimer(signal.ITIMER_REAL, 0)\nprint('done')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

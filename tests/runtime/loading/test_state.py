@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,18 @@ def test_the_state_lies_where_the_launcher_says(tmp_path: Path, monkeypatch: pyt
     assert state_folder(tmp_path) == tmp_path
     monkeypatch.setenv("MIXPREC_STATE_DIR", "/somewhere")
     assert state_folder(tmp_path) == Path("/somewhere")
+
+
+def test_a_disk_that_takes_no_account_stops_no_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(file: Path, text: str, encoding: str) -> int:
+        with file.open("w", encoding=encoding) as stream:
+            stream.write(text[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with caplog.at_level(logging.WARNING, logger="vllm.mixprec"):
+        assert write_account(tmp_path, account(0)) is None
+    assert list(tmp_path.iterdir()) == [] and read_accounts(tmp_path) == ()
+    assert "account.rank0.json cannot be written: No space left on device" in caplog.text
