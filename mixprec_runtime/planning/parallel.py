@@ -120,7 +120,7 @@ def _stages(split: Split) -> Iterator[Finding]:
 
 
 def _distinct(layers: Iterable[LayerPlan]) -> list[LayerPlan]:
-    kinds = {}
+    kinds: dict[tuple[object, ...], LayerPlan] = {}
     for layer in layers:
         kinds.setdefault((NUMBER.sub("*", layer.layer), layer.source, layer.format, layer.shape), layer)
     return list(kinds.values())

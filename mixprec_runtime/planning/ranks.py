@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixprec_doctor.records.format import Format, FormatKind
+from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.records.checkpoint import TensorHeader
 
 COLUMN = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "qkv_proj", "gate_up_proj", "fc1"})
@@ -36,6 +37,7 @@ WHOLE: Mapping[str, tuple[int | None, int | None]] = {
     "weight": (0, 1), "weight_scale": (0, 1), "weight_scale_inv": (0, 1), "weight_zero_point": (0, 1),
     "bias": (0, None),
 }  # fmt: skip
+ORDER = frozenset({"g_idx", "weight_g_idx"})
 PER_GROUP = frozenset({"scales", "qzeros", "weight_scale", "weight_zero_point"})
 
 
@@ -53,8 +55,7 @@ class Split:
     @classmethod
     def of(cls, config: Mapping[str, object], *, ranks: int = 1, stages: int = 1) -> Split:
         """The split of a model with this ``config.json``; one of several modalities has its text model's keys."""
-        inner = config.get("text_config")
-        keys = {**config, **inner} if isinstance(inner, dict) else config
+        keys = language_config(config)
         heads = _count(keys.get("num_attention_heads"))
         return cls(
             ranks=ranks,
@@ -120,6 +121,8 @@ def bytes_per_rank(module: str, fmt: Format, tensors: Mapping[str, TensorHeader]
 
 
 def _held(suffix: str, tensor: TensorHeader, fmt: Format, cut: str, parts: int) -> int:
+    if suffix in ORDER and not fmt.act_order:
+        return 0  # it only counts the groups up; nothing keeps it
     out_axis, in_axis = AXES.get(fmt.kind, WHOLE).get(suffix, (None, None))
     axis = {"column": out_axis, "vocabulary": out_axis, "row": in_axis}.get(cut)
     if axis is None or axis >= len(tensor.shape) or tensor.shape[axis] <= 1:
