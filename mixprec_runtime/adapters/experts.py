@@ -211,12 +211,10 @@ def experts_output(
     used = experts if everywhere else [each for each in ids.unique().tolist() if each in experts]
     for expert in used:
         share = torch.where(ids == expert, weights, torch.zeros_like(weights)).sum(dim=-1, keepdim=True)
-        if everywhere:
-            rows = slice(None)
-            mine, factor = x, share
-        else:
-            rows = (ids == expert).any(dim=-1).nonzero()[:, 0]  # type: ignore[assignment]
-            mine, factor = x[rows], share[rows]
+        rows: torch.Tensor | slice = slice(None)
+        if not everywhere:
+            rows = (ids == expert).any(dim=-1).nonzero()[:, 0]
+        mine, factor = x[rows], share[rows]
         given = mine * factor.to(mine.dtype) if on_input else mine
         found = one(expert, given).to(torch.float32)
         if not on_input:

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mixprec_doctor.records.finding import Finding, Severity
+from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.planning.kernels import unserved
 from mixprec_runtime.planning.units import FUSED
 from mixprec_runtime.records.memory import MemoryReport
@@ -47,6 +49,9 @@ def plan_text(plan: Plan, *, every_layer: bool = False, memory: MemoryReport | N
     return Group(*parts)
 
 
+EXPERTS = "experts: the engine's own method where it can make one, else portable kernels; not proved before the start"
+
+
 def _kernels(plan: Plan) -> list[Text]:
     """Where the kernels' names come from, and what takes the place of what."""
     proved = sum(choice.winner is not None and choice.winner.proof is not None for choice in plan.kernels)
@@ -56,6 +61,8 @@ def _kernels(plan: Plan) -> list[Text]:
     if proved < whole:
         told[0].append("; the others are what reading says (mixprec launch, or mixprec doctor --verify --mix, proves)")
     told += [Text(line, style="yellow") for line in replaced_lines(plan.kernels)]
+    if any(expert_layer(layer.layer) and layer.format.kind is not FormatKind.PLAIN for layer in plan.layers):
+        told.append(Text(EXPERTS, style="dim"))
     for choice in unserved(plan.kernels):
         told.append(
             Text(f"✗ nothing here serves {choice.format.name} {choice.shape}: {choice.modules[0]}", style="red")

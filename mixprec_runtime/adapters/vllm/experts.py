@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ExpertNames", "experts_method", "is_experts"]
+__all__ = ["ExpertNames", "experts_method", "is_experts", "source_config"]
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from vllm.model_executor.layers import fused_moe
 from vllm.model_executor.layers.fused_moe import FusedMoEMethodBase
-from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
+from vllm.model_executor.layers.quantization.base_config import QuantizationConfig, QuantizeMethodBase
+from vllm.triton_utils import HAS_TRITON
 
 from mixprec_runtime.adapters.experts import UnservableExperts
+from mixprec_runtime.adapters.vllm.engineconfig import engine_config
 from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout, PortableExpertsMethod
 from mixprec_runtime.planning.experts import DOWN, GATE, expert_layers, role_of
 
@@ -62,11 +64,12 @@ def experts_method(
     """
     if ask is None:
         return plain_method(layer)
-    fault = "the engine has no method for them"
+    fault, needs = "the engine has no method for them", ""
     try:
         method = ask()
-        if isinstance(method, FusedMoEMethodBase):
+        if isinstance(method, FusedMoEMethodBase) and not (needs := _missing(method)):
             return method
+        fault = needs or fault
     except Exception as raised:  # noqa: BLE001  whatever an engine raises: it cannot serve these experts
         fault = f"{type(raised).__name__}: {' '.join(str(raised).split())}"
     refused("the engine's method for experts", fault)
@@ -75,6 +78,24 @@ def experts_method(
         raise UnservableExperts(prefix, (fault, "portable experts: experts in one stack are not known here"))
     logger.warning("mixprec: %s: %s; portable kernels take their place", prefix, fault)
     return PortableExpertsMethod(layer.moe_config, found)
+
+
+def source_config(folder: str, *, only_experts: bool) -> QuantizationConfig | None:
+    """The engine's config of a source; None where it refuses one that serves experts alone: portable kernels can."""
+    try:
+        return engine_config(folder)
+    except Exception as fault:  # whatever an engine raises
+        if not only_experts:
+            raise
+        logger.warning("mixprec: the engine refuses the config of %s: %s", folder, " ".join(str(fault).split()))
+        return None
+
+
+def _missing(method: QuantizeMethodBase) -> str:
+    """What a method that can be made all the same lacks here to run; empty where nothing is known."""
+    if type(method).__module__.endswith(".moe_wna16") and not HAS_TRITON:
+        return f"{type(method).__name__} is written in Triton, which is not here"
+    return ""
 
 
 def plain_method(layer: Any) -> QuantizeMethodBase:  # noqa: ANN401  the engine's layer

@@ -16,17 +16,18 @@ from mixprec_doctor.errors import MixprecError
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.adapters.portable_method import Stored
 from mixprec_runtime.adapters.vllm.doors import open_doors
-from mixprec_runtime.adapters.vllm.engineconfig import engine_config, kept_from
-from mixprec_runtime.adapters.vllm.experts import ExpertNames, experts_method, is_experts
+from mixprec_runtime.adapters.vllm.engineconfig import kept_from
+from mixprec_runtime.adapters.vllm.experts import ExpertNames, experts_method, is_experts, source_config
 from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
 from mixprec_runtime.adapters.vllm.handed import Handed, Layouts, read_handed
 from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout
 from mixprec_runtime.adapters.vllm.portable_method import PlaceholderLinearMethod, PortableLinearMethod
 from mixprec_runtime.adapters.vllm.proof import KernelVerdict
 from mixprec_runtime.kernels.placeholder import Placeholder
+from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.runfolder import METHOD
 
-WEIGHT = ".weight"
+WEIGHT, PLAIN = ".weight", FormatKind.PLAIN.value
 
 
 def renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -139,13 +140,16 @@ class MixprecConfig(QuantizationConfig):
         asked = {
             modules[name]
             for name, kind in formats.items()
-            if name in scaled or (kind != FormatKind.PLAIN.value and (name not in handed or handed[name].native))
+            if name in scaled or (kind != PLAIN and (name not in handed or handed[name].native))
         }
-        inner = {
-            name: engine_config(source["path"])
-            for name, source in config["sources"].items()
-            if source["quantization_config"] is not None and name in asked
-        }
+        inner: dict[str, QuantizationConfig] = {}
+        for name, source in config["sources"].items():
+            if source["quantization_config"] is None or name not in asked:
+                continue
+            quantized = (each for each, kind in formats.items() if kind != PLAIN and modules[each] == name)
+            found = source_config(source["path"], only_experts=all(expert_layer(each) for each in quantized))
+            if found is not None:
+                inner[name] = found
         return cls(modules, formats, inner, handed, layouts, shared, scaled)
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
