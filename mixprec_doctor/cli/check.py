@@ -13,7 +13,7 @@ import click
 
 from mixprec_doctor.cli.options import check_target, codes, no_collection, target_options, write
 from mixprec_doctor.cli.progress import late_progress
-from mixprec_doctor.errors import MixprecError
+from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.project.settings import find_settings
 from mixprec_doctor.records.codefinding import CodeReport
 from mixprec_doctor.reports.checks import CHECK_FORMATS, render_check
@@ -120,6 +120,9 @@ def check(
         return _wanted(report, select, ignore)
 
     report = look()
+    if not report.files and settings.exclude and _are_excluded(paths):
+        _tell(f"all files are left out by `exclude` in {settings.file}")
+        return int(ExitCode.CLEAN)
     if diff:
         write(_planned(report), output)
         return int(report.exit_code(strict=strict))
@@ -128,6 +131,13 @@ def check(
     page = page_for(sys.stdout) if output is None else Page()
     write(render_check(report, format_, page, strict=strict), output)
     return int(report.exit_code(strict=strict))
+
+
+def _are_excluded(paths: tuple[Path, ...]) -> bool:
+    """Whether there would be files but for the settings, as where pre-commit names them one by one."""
+    from mixprec_doctor.codecheck.files import find_files
+
+    return next(iter(find_files(paths)), None) is not None
 
 
 def _known(wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def check(
         checked=tuple(each.checked for each in held),
         findings=tuple(sorted((found for each in held for found in each.findings), key=_order)),
         ranges=tuple(each.range for each in held if each.range is not None),
+        unheld=tuple(sorted(project.packages() - {each.checked.package for each in held})),
         unread=(*project.unread, *(note for each in held for note in each.unread)),
     )
     heeded = heed_comments(report, find_files(given, exclude=exclude))

@@ -51,7 +51,7 @@ class NothingOfPackage(MixprecError):
         self.requirement = requirement
 
     def __str__(self) -> str:
-        return f"{self.requirement} holds no package that code could import\\n  try: name the distribution that does"
+        return f"{self.requirement} holds no package that code could import\n  try: name the distribution that does"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,13 +117,14 @@ class CodeReport:
     checked: tuple[Checked, ...]
     findings: tuple[CodeFinding, ...]  # by file and line
     ranges: tuple[WorkingRange, ...] = ()
+    unheld: tuple[str, ...] = ()  # packages that the code names and that nothing was found of to hold it against
     unread: tuple[tuple[str, str], ...] = ()  # files that are no Python that can be parsed, and why
     suppressed: int = 0
     seconds: float = 0.0
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
         """1 with an error (with ``strict`` also a warning), 3 when nothing could be held against anything, else 0."""
-        if not self.files or not self.checked:
+        if not self.files or (self.unheld and not self.checked):
             return ExitCode.NOTHING_EXAMINED
         gravest = worst(each.finding for each in self.findings)
         failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
@@ -138,6 +139,7 @@ class CodeReport:
                 "checked": [each.to_json() for each in self.checked],
                 "findings": [each.to_json() for each in self.findings],
                 "ranges": [each.to_json() for each in self.ranges],
+                "unheld": list(self.unheld),
                 "unread": [{"file": file, "fault": fault} for file, fault in self.unread],
                 "suppressed": self.suppressed,
                 "seconds": round(self.seconds, 3),

@@ -7,7 +7,7 @@ __all__ = ["render", "verdict"]
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from mixprec_doctor.records.codefinding import Checked, CodeFinding, CodeReport, Repair, WorkingRange
+from mixprec_doctor.records.codefinding import Checked, CodeFinding, CodeReport, WorkingRange
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.reports.checks.releases import held_against, where_it_holds
 from mixprec_doctor.reports.checks.snippets import snippet
@@ -41,8 +41,9 @@ def verdict(report: CodeReport) -> str:
     against = held_against(report.checked)
     if not report.files:
         return "no Python file was found to check"
-    if not report.checked:
-        return f"{files}, held against nothing: no package to hold them against"
+    if not report.checked and report.unheld:
+        missing = f"no {' or '.join(report.unheld)} was found"
+        return f"{missing} to hold {files} against; name an environment (--python) or a release (--against)"
     counts = [
         f"{count} {word}{'s' if count > 1 else ''}"
         for severity, word in ((Severity.ERROR, "error"), (Severity.WARNING, "warning"), (Severity.INFO, "note"))
@@ -50,13 +51,16 @@ def verdict(report: CodeReport) -> str:
     ]
     found = f"{', '.join(counts)} in {files}" if counts else f"nothing found in {files}"
     ignored = f", {report.suppressed} ignored by comments" if report.suppressed else ""
-    return f"{found}{ignored}, against {against}"
+    if not report.checked:
+        return f"{found}{ignored}; none names a package that is looked at"
+    unheld = f"; not against {' and '.join(report.unheld)}, which nothing was found of" if report.unheld else ""
+    return f"{found}{ignored}, against {against}{unheld}"
 
 
 def _verdict_line(report: CodeReport, page: Page) -> str:
     severities = {each.finding.severity for each in report.findings}
     mark, style = "✓", "green"
-    if Severity.WARNING in severities or not report.files or not report.checked:
+    if Severity.WARNING in severities or not report.files or (report.unheld and not report.checked):
         mark, style = "!", "yellow"
     if Severity.ERROR in severities:
         mark, style = "✗", "red"
@@ -76,11 +80,24 @@ def _finding(found: CodeFinding, checked: Sequence[Checked], page: Page) -> Iter
         yield f"    - and {more} more (--format json has all)"
     if releases := where_it_holds(found, checked):
         yield from page.wrap(f"in {found.package} {releases}", indent=6, first=4)
-    if found.repair:
-        yield from _repair(found.repair, page)
-    if finding.remedy:
-        yield from page.wrap(f"→ {finding.remedy.text}", indent=6, first=4)
-        yield from (f"      {command}" for command in finding.remedy.commands)
+    yield from _way_out(found, page)
+
+
+def _way_out(found: CodeFinding, page: Page) -> Iterator[str]:
+    """The remedy, and the repair where the remedy does not show it already."""
+    repair, remedy = found.repair, found.finding.remedy
+    written = " [--fix]" if repair and repair.certain else ""
+    if repair and not (remedy and remedy.commands):
+        if repair.kind == "ladder":
+            yield from page.wrap("→ in place of the whole ladder:", indent=6, first=4)
+            yield from (f"      {line}".rstrip() for line in repair.new.splitlines())
+        else:
+            new = f"{repair.new}=, not {repair.old}=" if repair.kind == "keyword" else repair.new
+            yield from page.wrap(f"→ {new}{written}", indent=6, first=4)
+            written = ""
+    if remedy:
+        yield from page.wrap(f"→ {remedy.text}{written}", indent=6, first=4)
+        yield from (f"      {command}" for command in remedy.commands)
 
 
 def _code(found: CodeFinding, page: Page) -> Iterator[str]:
@@ -97,16 +114,6 @@ def _code(found: CodeFinding, page: Page) -> Iterator[str]:
     marks = carets.lstrip()
     indent = carets[: len(carets) - len(marks)]
     yield f"    {gap} {bar} {indent}{page.paint(marks, _STYLES[found.finding.severity])}{more}"
-
-
-def _repair(repair: Repair, page: Page) -> Iterator[str]:
-    if repair.kind == "ladder":
-        yield from page.wrap("→ in place of the whole ladder:", indent=6, first=4)
-        yield from (f"      {line}" for line in repair.new.splitlines())
-        return
-    how = "" if repair.certain else " (perhaps; --fix leaves it alone)"
-    new = f"{repair.new}=, not {repair.old}=" if repair.kind == "keyword" else repair.new
-    yield from page.wrap(f"→ {new}{how}", indent=6, first=4)
 
 
 def _marked(mark: str, word: str, text: str, style: str, page: Page) -> Iterator[str]:
