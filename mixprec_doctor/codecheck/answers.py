@@ -101,6 +101,11 @@ class Answers:
                     homes.append(module)
         return found
 
+    def mentions(self, package: str, name: str) -> bool:
+        """Whether a word stands anywhere in the source of a package."""
+        word = re.compile(rb"\b%s\b" % re.escape(name.encode()))
+        return any(name.encode() in text and word.search(text) for _, text in self._texts(package))
+
     def calls_of(self, package: str, method: str) -> list[CallShape]:
         """Every call ``anything.method(...)`` in the package."""
         call = re.compile(rb"\.%s\(" % re.escape(method.encode()))

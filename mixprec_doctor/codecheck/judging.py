@@ -4,14 +4,32 @@ from __future__ import annotations
 
 __all__ = ["Verdicts", "judge"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from mixprec_doctor.codecheck.facts import Presence
 from mixprec_doctor.codecheck.faults import Fault
-from mixprec_doctor.codecheck.needs import ClassNeed, Guard, ImportNeed, Need, Project
+from mixprec_doctor.codecheck.lineages import Inherited, Lineages
+from mixprec_doctor.codecheck.needs import (
+    Arguments,
+    CallNeed,
+    ClassNeed,
+    Guard,
+    ImportNeed,
+    Need,
+    PatchNeed,
+    Project,
+    Target,
+    UseNeed,
+)
 from mixprec_doctor.codecheck.reach import Reach
 from mixprec_doctor.codecheck.release import ReleaseFacts
+from mixprec_doctor.codecheck.rules.calls import Called, called_of, judge_call, judge_shift
+from mixprec_doctor.codecheck.rules.chains import judge_chain
 from mixprec_doctor.codecheck.rules.missing import judge_import
+from mixprec_doctor.codecheck.rules.patches import judge_patch
+from mixprec_doctor.codecheck.rules.subclasses import judge_class
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.source.truth import Truth
 
@@ -42,6 +60,9 @@ class _Judge:
         self._found: dict[int, tuple[Fault, ...]] = {}
         self._open: set[int] = set()
         self._reach = Reach(project, facts, self._raised)
+        classes = [each for each in project.needs if isinstance(each, ClassNeed)]
+        self._lineages = Lineages(classes, facts, self._reach.chosen)
+        self._before = (Lineages(classes, former, self._reach.chosen), former) if former is not None else None
 
     def verdicts(self) -> Verdicts:
         faults: list[Fault] = []
@@ -83,8 +104,83 @@ class _Judge:
         return self._found[key]
 
     def _judged(self, need: Need) -> Iterator[Fault]:
-        if isinstance(need, ImportNeed) and need.target.package == self._facts.package:
-            yield from judge_import(need, self._facts)
+        if isinstance(need, ImportNeed):
+            if need.target.package == self._facts.package:
+                yield from judge_import(need, self._facts)
+        elif isinstance(need, ClassNeed):
+            yield from judge_class(need, self._lineages, self._reach, self._facts, self._before)
+        elif isinstance(need, CallNeed) and need.super_of is not None:
+            yield from self._super_call(need)
+        elif (target := self._target(need)) is not None:
+            if isinstance(need, UseNeed):
+                if not self._is_told(need, target):
+                    yield from judge_chain(need, target, _imported(need), self._facts)
+            elif isinstance(need, PatchNeed):
+                yield from judge_patch(need, target, _imported(need), self._facts, self._former)
+            else:
+                yield from self._call(need, target)
+
+    def _is_told(self, need: UseNeed, target: Target) -> bool:
+        """Whether an import of the same file is what lacks the thing: its own finding says so."""
+        file, words = need.spot.place.file, f"{target}."
+        return any(words.startswith(f"{lost}.") for lost in self._lost_imports.get(file, ()))
+
+    @cached_property
+    def _lost_imports(self) -> Mapping[str, list[str]]:
+        """What imports ask for in vain, by file."""
+        found: dict[str, list[str]] = {}
+        for need in self._project.needs:
+            if isinstance(need, ImportNeed) and self._faults(need):
+                found.setdefault(need.spot.place.file, []).append(str(need.target))
+        return found
+
+    def _target(self, need: UseNeed | CallNeed | PatchNeed) -> Target | None:
+        chosen = self._reach.chosen(need.of)
+        target = chosen.target if chosen is not None else None
+        return target if target is not None and target.package == self._facts.package else None
+
+    def _call(self, need: CallNeed, target: Target) -> Iterator[Fault]:
+        called = called_of(target, self._facts)
+        chosen = self._reach.chosen(need.of)
+        if called is None or chosen is None:
+            return
+        given = _together(chosen.made, need.arguments)
+        yield from judge_call(need, given, called)
+        before = called_of(target, self._former) if self._former is not None else None
+        if before is not None and chosen.made is None:
+            yield from judge_shift(need, given, before, called)
+
+    def _super_call(self, need: CallNeed) -> Iterator[Fault]:
+        owner = self._lineages.of(need.super_of) if need.super_of is not None else None
+        if owner is None or need.member is None:
+            return
+        called = self._inherited(self._lineages, owner, need.member)
+        if isinstance(called, Called):
+            yield from judge_call(need, need.arguments, called)
+            before = self._inherited(self._before[0], owner, need.member) if self._before is not None else None
+            if isinstance(before, Called):
+                yield from judge_shift(need, need.arguments, before, called)
+        elif called is Presence.MISSING and not owner.is_base:
+            yield Fault(
+                code="MP804", spot=need.spot, severity=Severity.ERROR, raises="AttributeError",
+                subject=f"{owner.name}.{need.member}",
+                summary=f"{need.words}: no base of {owner.name} has {need.member}",
+            )  # fmt: skip
+
+    def _inherited(self, lineages: Lineages, owner: ClassNeed, member: str) -> Called | Presence | None:
+        """What ``super().member`` is; None for a method of the code, and where others may come between."""
+        others = [each for each in lineages.own(owner) if each is not owner]
+        if any(member in each.others or any(one.name == member for one in each.methods) for each in others):
+            return None
+        found = lineages.inherited(owner, member)
+        if not isinstance(found, Inherited):
+            return found
+        bases, whole = lineages.bases(owner)
+        if found.fact.kind not in ("method", "classmethod", "staticmethod") or not found.fact.call.certain:
+            return None
+        if not whole and found.base != bases[0]:
+            return None
+        return Called(module=found.base.module, name=found.base.name, member=member, fact=found.fact.call)
 
     def _settled(self, need: Need, fault: Fault) -> Fault | None:
         """The fault with the severity that the guards around it leave, and words about them; None: it is taken care
@@ -125,3 +221,22 @@ class _Judge:
             if any(not self._faults(each) for each in beside):
                 return Severity.INFO
         return Severity.WARNING
+
+
+def _imported(need: UseNeed | PatchNeed) -> int:
+    """How many names of a chain came with the import that begins it."""
+    written = need.words.count(".")
+    length = max((len(each.target.path) for each in need.of if each.target is not None), default=0)
+    return max(0, length - written) if isinstance(need, UseNeed) else 0
+
+
+def _together(made: Arguments | None, given: Arguments) -> Arguments:
+    """The arguments of a call of what ``partial`` made."""
+    if made is None:
+        return given
+    return Arguments(
+        positional=made.positional + given.positional,
+        starred=made.starred or given.starred,
+        keywords=(*given.keywords, *(word for word in made.keywords if word not in given.keywords)),
+        spread=made.spread or given.spread,
+    )

@@ -15,7 +15,7 @@ from mixprec_doctor.codecheck.expressions import ExpressionReader
 from mixprec_doctor.codecheck.files import CodeFile, find_files, read_content, read_text
 from mixprec_doctor.codecheck.lines import Text
 from mixprec_doctor.codecheck.names import Names
-from mixprec_doctor.codecheck.needs import ImportNeed, Need, Project, Target, Try, TryKey
+from mixprec_doctor.codecheck.needs import ClassNeed, ImportNeed, Need, Project, Target, Try, TryKey
 from mixprec_doctor.codecheck.notebooks import UnreadableNotebook, cells_of
 from mixprec_doctor.codecheck.questions import Questions
 from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes
@@ -148,7 +148,8 @@ class _Reader:
                 needs += self._needs(read, classes)
             except RecursionError:
                 self._unread.append((read.file.shown, _TOO_DEEP))
-        needs += classes.needs()
+        own = tuple(classes.needs())
+        needs = [*_with_builds(needs, own), *own]
         return Project(files=0, needs=tuple(needs), tries=tries, unread=tuple(sorted(self._unread)))
 
     def _needs(self, read: Read, classes: ClassReader) -> Iterator[Need]:
@@ -200,3 +201,16 @@ def _annotations_are_lazy(tree: ast.Module) -> bool:
         and any(alias.name == "annotations" for alias in each.names)
         for each in tree.body
     )  # fmt: skip
+
+
+def _with_builds(needs: Iterable[Need], classes: Iterable[ClassNeed]) -> Iterator[Need]:
+    """The needs, each import with the classes of its file that are built on what it gives."""
+    built: dict[tuple[str, Target], list[str]] = {}
+    for each in classes:
+        for base in each.bases:
+            for alternative in base if isinstance(base, tuple) else ():
+                if alternative.target is not None:
+                    built.setdefault((each.spot.place.file, alternative.target), []).append(each.name)
+    for need in needs:
+        names = built.get((need.spot.place.file, need.target)) if isinstance(need, ImportNeed) else None
+        yield replace(need, builds=tuple(names)) if names and isinstance(need, ImportNeed) else need

@@ -99,6 +99,10 @@ class ReleaseFacts:
         )
         return found
 
+    def mentions(self, name: str) -> bool:
+        """Whether a word stands anywhere in the source of the package."""
+        return self._fact(f"w {name}", bool, lambda a: a.mentions(self.package, name), lambda fact: fact)
+
     def definitions_of(self, name: str) -> tuple[str, ...]:
         """The modules that define a name at the beginning of a line."""
         if self._definitions is None:
