@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,19 @@ class Launched:
 
 
 def start(
-    mix: Path, folder: Path, *, port: int | None = None, quiet: bool = True, options: tuple[str, ...] = ()
+    mix: Path,
+    folder: Path,
+    *,
+    port: int | None = None,
+    quiet: bool = True,
+    options: tuple[str, ...] = (),
+    engine: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> Launched:
-    """Start ``mixprec launch`` on a mix file; its output goes to a file in ``folder``."""
+    """Start ``mixprec launch`` on a mix file; its output goes to a file in ``folder``.
+
+    ``options`` are mixprec's own, ``engine`` are arguments of the engine, ``variables`` are added to the environment.
+    """
     port = port or free_port()
     mark = uuid.uuid4().hex
     output = folder / f"launch-{mark[:8]}.txt"
@@ -96,12 +107,13 @@ def start(
         "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
+        **(variables or {}),
         MARK: mark,
     }
     words = [sys.executable, "-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), *options, str(mix)]
     with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            [*words, "--", "--port", str(port)],
+            [*words, "--", "--port", str(port), *engine],
             env=environment,
             stdout=stream,
             stderr=subprocess.STDOUT,

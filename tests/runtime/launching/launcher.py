@@ -32,7 +32,7 @@ def main(stage: str, port: str, script: str, mode: str, mix: str) -> int:
         return ServeCommand(words=(sys.executable, script, port, mode), host="127.0.0.1", port=int(port))
 
     sys.argv = ["mixprec", "launch", "--quiet", *([] if stage == "proving" else ["--no-verify"]), mix]
-    patches = [
+    patches: list[Any] = [
         mock.patch("mixprec_runtime.launching.launch.serve_command", command),
         mock.patch("mixprec_runtime.launching.engines.choose_engine", lambda wanted: "vllm"),
         mock.patch.object(keeper, "GRACE", 0.5),
