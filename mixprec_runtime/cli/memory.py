@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--pipeline-parallel-size", "-pp", type=click.IntRange(1, 1024), help="Stages; else the mix file's.")
 @click.option("--every-layer", is_flag=True, help="In text: a row for each layer too.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "html", "svg"]), default="text", show_default=True
+    "--format", "form", type=click.Choice(["text", "json", "html", "svg"]),
+    help="By default what the suffix of -o says, or text.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
 def memory(
@@ -32,7 +33,7 @@ def memory(
     tensor_parallel_size: int | None,
     pipeline_parallel_size: int | None,
     every_layer: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
 ) -> None:
     """Show bytes per layer, format and rank, beside BF16 and beside each checkpoint alone; as a picture if wanted.
@@ -42,7 +43,7 @@ def memory(
     """
     from mixprec_doctor.cli.options import write
     from mixprec_runtime.launching.memory import is_memory
-    from mixprec_runtime.reports.memory_forms import render_memory
+    from mixprec_runtime.reports.memory_forms import form_of, render_memory
 
     if what is not None and what.is_file() and not is_memory(what):
         report = _of_mix(what, measured, ranks=tensor_parallel_size, stages=pipeline_parallel_size)
@@ -50,7 +51,7 @@ def memory(
         if measured or tensor_parallel_size or pipeline_parallel_size:
             raise click.UsageError("a folder tells what was measured and on how many ranks; name the mix file instead")
         report = _of_launch(what)
-    write(render_memory(report, form, every_layer=every_layer, to_file=output is not None), output)
+    write(render_memory(report, form or form_of(output), every_layer=every_layer, to_file=output is not None), output)
 
 
 def _of_mix(file: Path, folder: Path | None, *, ranks: int | None, stages: int | None) -> MemoryReport:

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 )
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "html", "svg"]), default="text", show_default=True,
-    help="html and svg: a picture of the bytes, layer by layer.",
+    "--format", "form", type=click.Choice(["text", "json", "html", "svg"]),
+    help="html and svg: a picture of the bytes, layer by layer. By default what the suffix of -o says, or text.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
 @click.pass_context
@@ -54,7 +54,7 @@ def plan(
     against: str | None,
     machine: Path | None,
     every_layer: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
 ) -> None:
     """Show which layer of the model comes from which checkpoint, in which format, with how many bytes.
@@ -69,6 +69,7 @@ def plan(
     from mixprec_runtime.planning.memory import memory_report
     from mixprec_runtime.planning.planner import make_plan
     from mixprec_runtime.planning.uniform import uniform_models
+    from mixprec_runtime.reports.memory_forms import form_of
 
     wish = read_mix(mix)
     ranks, stages = tensor_parallel_size or wish.ranks, pipeline_parallel_size or wish.stages
@@ -76,6 +77,7 @@ def plan(
     if made.valid:
         made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
     memory = memory_report(made, uniform=uniform_models(wish, made))
+    form = form or form_of(output)
     if form == "json":
         import json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_FORMATS", "keep_memory", "render_memory"]
+__all__ = ["MEMORY_FORMATS", "form_of", "keep_memory", "render_memory"]
 
 import json
 from collections.abc import Sequence
@@ -15,6 +15,12 @@ from mixprec_runtime.records.account import LoadAccount
 from mixprec_runtime.records.memory import MemoryReport
 
 MEMORY_FORMATS = ("text", "json", "html", "svg")
+
+
+def form_of(output: Path | None) -> str:
+    """What the suffix of a file says, or text."""
+    named = output.suffix.removeprefix(".").lower() if output is not None else ""
+    return {"htm": "html"}.get(named, named) if named in (*MEMORY_FORMATS, "htm") else "text"
 
 
 def render_memory(report: MemoryReport, form: str, *, every_layer: bool = False, to_file: bool = False) -> str:

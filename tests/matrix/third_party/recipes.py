@@ -40,7 +40,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(name="fp8-block", tool="llm-compressor", settings={"scheme": "FP8_BLOCK"}),
     Recipe(name="fp8-static", tool="llm-compressor", settings={"scheme": "FP8"}),
     Recipe(name="w8a8-smoothed", tool="llm-compressor", settings={"scheme": "W8A8"}, smooth="SmoothQuant"),
-    Recipe(name="int4-act-order", tool="llm-compressor-gptq", settings=_int4(symmetric=True, actorder="group")),
+    Recipe(name="int4-act-order", tool="llm-compressor-gptq", settings=_int4(symmetric=True, actorder="weight")),
     Recipe(name="int4-asymmetric", tool="llm-compressor", settings=_int4(symmetric=False)),
     Recipe(name="int4-awq", tool="llm-compressor", settings=_int4(symmetric=False), smooth="AWQ"),
     Recipe(name="autoround-gptq", tool="auto-round", settings={"format": "auto_gptq", "sym": True}),

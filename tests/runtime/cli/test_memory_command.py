@@ -74,6 +74,9 @@ def test_a_plan_is_drawn(command: str, mixture: Workshop, mixprec: Command) -> N
     said = mixprec(command, mix, "--format", "svg", "-o", file)
     assert (said.code, said.out, said.err) == (0, "", "")
     ET.parse(file)  # noqa: S314
+    by_suffix = mixture.root / "again.svg"
+    mixprec(command, mix, "-o", by_suffix)
+    assert by_suffix.read_bytes() == file.read_bytes()
     page = mixprec(command, mix, "--format", "html").out
     assert page.startswith("<!DOCTYPE html>") and "awq alone" in page
 
