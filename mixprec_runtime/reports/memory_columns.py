@@ -69,29 +69,32 @@ def series_of(report: MemoryReport) -> tuple[tuple[int, ...], ...]:
 
 
 def columns_of(report: MemoryReport, *, rank: int | None = None) -> tuple[Column, ...]:
-    """Columns in the model's order, of all ranks together or of one (which BF16 bytes are not known of)."""
+    """Columns in the model's order, of all ranks together or of one (which BF16 bytes are not known of).
+
+    Every rank has the same columns, so that panels can stand below each other.
+    """
     places: dict[tuple[str | None, str], list[UnitMemory]] = {}
     for unit in report.units:
         places.setdefault(_place(unit.unit), []).append(unit)
-    made = [_column(label, stack, units, rank) for (stack, label), units in places.items()]
-    numbered = [column for column in made if column.stack is not None]
-    largest = max((column.largest for column in made), default=0)
-    outside = [column for column in made if column.stack is None]
-    rest = [column for column in outside if column.largest < SMALL * largest]
-    first = made.index(numbered[0]) if numbered else len(made)
-    kept = [column for column in outside if column not in rest]
-    before = [column for column in kept if made.index(column) < first]
-    after = [column for column in kept if column not in before]
-    if sum(column.largest for column in rest) >= UNSEEN * largest > 0:
-        segments = tuple(segment for column in rest for segment in column.segments)
-        after.append(Column(label=REST, stack=None, segments=segments, bf16=sum(column.bf16 for column in rest)))
-    return (*before, *_in_order(numbered), *after)
+    order = list(places)
+    sizes = {place: _column(place, units, None).largest for place, units in places.items()}
+    largest = max(sizes.values(), default=0)
+    rest = [place for place in order if place[0] is None and sizes[place] < SMALL * largest]
+    numbered = _in_order([place for place in order if place[0] is not None])
+    first = min((order.index(place) for place in numbered), default=len(order))
+    kept = [place for place in order if place[0] is None and place not in rest]
+    before = [place for place in kept if order.index(place) < first]
+    after = [place for place in kept if place not in before]
+    columns = [_column(place, places[place], rank) for place in (*before, *numbered, *after)]
+    if sum(sizes[place] for place in rest) >= UNSEEN * largest > 0:
+        columns.append(_column((None, REST), [unit for place in rest for unit in places[place]], rank))
+    return tuple(columns)
 
 
-def _in_order(numbered: Sequence[Column]) -> list[Column]:
+def _in_order(numbered: Sequence[tuple[str | None, str]]) -> list[tuple[str | None, str]]:
     """Stacks as the model names them, in each the layers by number: files hold them in any order."""
-    stacks = list(dict.fromkeys(column.stack for column in numbered))
-    return sorted(numbered, key=lambda column: (stacks.index(column.stack), int(column.label)))
+    stacks = list(dict.fromkeys(stack for stack, _ in numbered))
+    return sorted(numbered, key=lambda place: (stacks.index(place[0]), int(place[1])))
 
 
 def _place(unit: str) -> tuple[str | None, str]:
@@ -100,7 +103,7 @@ def _place(unit: str) -> tuple[str | None, str]:
     return (stack, str(number)) if stack is not None else (None, unit.rpartition(".")[2])
 
 
-def _column(label: str, stack: str | None, units: Sequence[UnitMemory], rank: int | None) -> Column:
+def _column(place: tuple[str | None, str], units: Sequence[UnitMemory], rank: int | None) -> Column:
     segments = [
         Segment(
             unit=unit,
@@ -112,6 +115,7 @@ def _column(label: str, stack: str | None, units: Sequence[UnitMemory], rank: in
     ]
     ordered = sorted(segments, key=lambda segment: _height_in_layer(segment.unit.unit))
     bf16 = sum(unit.bf16_bytes for unit in units) if rank is None else 0
+    stack, label = place
     return Column(label=label, stack=stack, segments=tuple(ordered), bf16=bf16)
 
 

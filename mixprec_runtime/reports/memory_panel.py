@@ -26,6 +26,7 @@ class Panel:
 
     title: str
     columns: tuple[Column, ...]
+    beside: tuple[Column, ...]  # of all panels of the picture: they share one scale
     measured: bool
     classes: Mapping[str, str]
     left: float
@@ -54,8 +55,8 @@ class _Scale:
 def draw_panel(panel: Panel) -> tuple[str, float]:
     """The panel as markup, and how high it is."""
     columns = panel.columns
-    layers = max((column.largest for column in columns if column.stack is not None), default=0)
-    every = max((column.largest for column in columns), default=0)
+    layers = max((column.largest for column in panel.beside if column.stack is not None), default=0)
+    every = max((column.largest for column in panel.beside), default=0)
     ceiling = every if every <= ROOM * layers or not layers else layers
     marks = steps(ceiling, wanted=6 if panel.height > 200 else 4)
     cut = every > marks[-1]

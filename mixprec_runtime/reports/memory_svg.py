@@ -44,10 +44,13 @@ def memory_svg(report: MemoryReport) -> str:
     parts.append(drawn)
     top += height
     series = series_of(report)
-    for ranks in series:
+    panels = [columns_of(report, rank=None if report.world == 1 else ranks[0]) for ranks in series]
+    beside = tuple(column for columns in panels for column in columns)
+    for ranks, columns in zip(series, panels, strict=True):
         panel = Panel(
             title=_panel_title(report, ranks),
-            columns=columns_of(report, rank=None if report.world == 1 else ranks[0]),
+            columns=columns,
+            beside=beside,
             measured=report.measured,
             classes=classes,
             left=MARGIN,

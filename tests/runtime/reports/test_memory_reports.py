@@ -273,3 +273,14 @@ def test_a_70b_model_has_a_column_per_layer(tmp_path: Path) -> None:
             left = float(rect.get("x", 0))
             assert left >= 0 and left + float(rect.get("width", 0)) <= width
     assert len(memory_svg(report)) < 300_000
+
+
+def test_panels_of_ranks_have_the_same_columns_and_one_scale() -> None:
+    units = [replace(each, planned=(9000, 10) if at % 2 else (0, 700)) for at, each in enumerate(model(ranks=2).units)]
+    report = replace(model(ranks=2), units=tuple(units))
+    first, second = (columns_of(report, rank=rank) for rank in (0, 1))
+    assert [column.label for column in first] == [column.label for column in second]
+    figures = [
+        each.text for each in of_class(drawn(report), "soft end", "text") if (each.text or "").endswith(("B", "0"))
+    ]
+    assert len(series_of(report)) == 2 and figures[: len(figures) // 2] == figures[len(figures) // 2 :]
