@@ -274,11 +274,12 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         promise="A part of a fused module that others follow does not end where a block of its scales ends.",
         explanation=(
             "An engine keeps q, k and v in one weight with one table of scales per block. Where q ends inside a "
-            "block, the scales of k have no row of their own in that table. vLLM refuses such layers, or reads "
-            "neighbouring scales."
+            "block, the scales of k have no row of their own in that table, and the engine's kernels refuse the layer. "
+            "A portable kernel, whose table begins anew with every part, serves it on one rank; several ranks would "
+            "cut blocks (MP649)."
         ),
         example="model.layers.*.self_attn.q_proj (30): 576 outputs are no multiple of the 128 of a block.",
-        cure="Take these modules from a source with smaller blocks, or in another format.",
+        cure="For the engine's own kernels take these modules from a source with smaller blocks, or another format.",
     ),
     Explanation(
         code="MP652",

@@ -10,6 +10,7 @@ __all__ = ["ParameterKinds", "ParameterMaker", "PortableMethod", "Stored"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
@@ -28,6 +29,7 @@ PARAMETERS: Mapping[str, str] = {
     "packed": "PackedvLLMParameter", "packed_column": "PackedColumnParameter", "channel": "ChannelQuantScaleParameter",
     "group": "GroupQuantScaleParameter", "block": "BlockQuantScaleParameter", "tensor": "PerTensorScaleParameter",
 }  # fmt: skip
+PARTS: Mapping[object, int] = {"q": 0, "k": 1, "v": 2}  # how engines call the parts of an attention
 WORDS = frozenset({"qweight", "qzeros", "weight_packed", "weight_zero_point"})
 
 
@@ -126,6 +128,25 @@ def fitting(loader: Callable[..., None]) -> Callable[..., None]:
     return load
 
 
+def part_by_part(starts: Sequence[int], loader: Callable[..., None]) -> Callable[..., None]:
+    """A loader for scales of blocks where a fused part ends inside one, so that the next begins with a row of its own.
+
+    An engine would place the next part by its outputs, in the row that the part before it ends in.
+    """
+
+    def load(parameter: Parameter, loaded: torch.Tensor, *shard: Any, **named: Any) -> None:  # noqa: ANN401
+        part = PARTS.get(shard[0], shard[0]) if shard else None
+        if not isinstance(part, int):
+            return loader(parameter, loaded, *shard, **named)
+        place = parameter.data[starts[part] : starts[part + 1]]
+        if place.shape != loaded.shape:
+            raise ValueError(f"scales of part {part} have shape {list(loaded.shape)}, wanted {list(place.shape)}")
+        place.copy_(loaded)
+        return None
+
+    return load
+
+
 class ParameterMaker:
     """Parameters of one layer as this rank holds it, one for each tensor of a checkpoint."""
 
@@ -160,8 +181,13 @@ class ParameterMaker:
             return self.kinds.weight(data=data, input_dim=in_axis, **axes)
         if self._whole_groups(suffix):
             return self.kinds.channel(data=data, **axes)
-        kind = self.kinds.block if self.form.block else self.kinds.group
-        return kind(data=data, input_dim=in_axis, **axes)
+        if self.form.block is None:
+            return self.kinds.group(data=data, input_dim=in_axis, **axes)
+        high = self.form.block[0]
+        if any(out % high for out in self.outputs[:-1]):
+            starts = list(accumulate((-(-out // high) for out in self.outputs), initial=0))
+            axes["weight_loader"] = part_by_part(starts, loader)
+        return self.kinds.block(data=data, input_dim=in_axis, **axes)
 
     def _packed_axis(self, suffix: str) -> int:
         return {"qweight": 0, "qzeros": 1, "weight_packed": 1, "weight_zero_point": 0}[suffix] if (

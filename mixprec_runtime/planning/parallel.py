@@ -53,7 +53,10 @@ def find_split_faults(mix: Mix, layers: Sequence[LayerPlan], units: Sequence[Uni
         findings.append(
             Finding(
                 code=code,
-                severity=Severity.ERROR,
+                severity=Severity.WARNING if code == "MP651" else Severity.ERROR,
+                cause="The engine's own kernels refuse such layers; a portable one serves them, more slowly."
+                if code == "MP651"
+                else None,
                 summary=f"{mix.source(source).mark}: {SUMMARIES[code].format(ranks=split.ranks, source=source)}"
                 f" ({len(faults)})",
                 evidence=tuple(_evidence(faults)),

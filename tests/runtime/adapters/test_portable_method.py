@@ -170,3 +170,45 @@ def test_an_order_that_says_nothing_is_taken_where_the_engine_hands_it_on(rank: 
     weight = torch.cat([dequantize(form, part) for part in _parts(form)]).chunk(2, dim=1)[rank]
     right = x.to(torch.float32) @ weight.t()
     assert float((method.apply(layer, x).to(torch.float32) - right).norm() / right.norm()) < 0.01
+
+
+def _with_loader(data: torch.Tensor, **attributes: Any) -> torch.nn.Parameter:
+    parameter = torch.nn.Parameter(data, requires_grad=False)
+    parameter.weight_loader = attributes["weight_loader"]  # type: ignore[attr-defined]
+    return parameter
+
+
+class Keeping(PortableMethod):
+    """With parameters that remember the loader they were given."""
+
+    kinds = ParameterKinds(**dict.fromkeys((field.name for field in fields(ParameterKinds)), _with_loader))
+
+
+@pytest.mark.parametrize("names", [("q", "k", "v"), (0, 1, 2)])
+def test_scales_of_parts_that_end_inside_a_block_have_rows_of_their_own(names: tuple[object, ...]) -> None:
+    """An engine would begin v's scales in the row where k's still are: (576 + 192) / 128 is 6, k's end with row 7."""
+    form = Format(kind=FormatKind.FP8, bits=8, scale="block", block=(128, 128), dtype="F8_E4M3")
+    outputs, inputs = (576, 192, 192), 256
+    parts = generated_layer(form, outputs, inputs, seed=3)
+    stored = {"weight": ("F8_E4M3", (576, inputs)), "weight_scale_inv": ("F32", (5, 2))}
+    method, layer = Keeping("portable tiles", form, stored), torch.nn.Module()
+
+    def of_the_engine(parameter: torch.nn.Parameter, loaded: torch.Tensor, shard: object) -> None:
+        begin = sum(outputs[: names.index(shard)])
+        parameter.data[begin : begin + loaded.shape[0]].copy_(loaded)
+
+    method.create_weights(
+        layer, input_size_per_partition=inputs, output_partition_sizes=list(outputs), input_size=inputs,
+        output_size=sum(outputs), params_dtype=torch.bfloat16, weight_loader=of_the_engine,
+    )  # fmt: skip
+    for parameter in layer.parameters():
+        parameter.data.zero_()
+    for shard, part in zip(names, parts, strict=True):
+        for suffix, tensor in part.items():
+            getattr(layer, suffix).weight_loader(getattr(layer, suffix), tensor, shard)
+    scales = layer.weight_scale_inv
+    assert scales.shape == (9, 2) and bool((scales > 0).all())
+    method.process_weights_after_loading(layer)
+    x = torch.randn(5, inputs, generator=torch.Generator().manual_seed(2)).to(torch.bfloat16)
+    right = x.to(torch.float32) @ torch.cat([dequantize(form, part) for part in parts]).t()
+    assert float((method.apply(layer, x).to(torch.float32) - right).norm() / right.norm()) < 0.01

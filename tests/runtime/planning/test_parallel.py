@@ -141,7 +141,8 @@ def test_extents_and_vocabularies_that_do_not_divide() -> None:
 def test_blocks_that_end_inside_a_fused_part_are_found_on_one_rank_too() -> None:
     attention = [layer("q_proj", BLOCK, 576, 576), layer("k_proj", BLOCK, 192, 576), layer("v_proj", BLOCK, 192, 576)]
     (finding,) = faults(*attention)
-    assert finding.code == "MP651" and len(finding.evidence) == 2  # nothing follows v
+    assert (finding.code, finding.severity.value) == ("MP651", "warning")  # a portable kernel serves it
+    assert len(finding.evidence) == 2  # nothing follows v
     assert finding.evidence[0].endswith("q_proj: 576 outputs are no multiple of the 128 of a block")
     assert (
         faults(layer("q_proj", BLOCK, 128, 128), layer("k_proj", BLOCK, 128, 128), layer("v_proj", BLOCK, 64, 128))
