@@ -46,6 +46,6 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def network(session: nox.Session) -> None:
-    """What is chosen and read of releases, and what the adapter needs of each, from the index that pip is set up for."""
+    """What is chosen and read of releases on the index that pip is set up for, and what the adapter needs of each."""
     session.install("pytest>=8", "hypothesis>=6", "-e", ".")
     session.run("pytest", "-m", "network", "tests/doctor", "tests/releases", *session.posargs)

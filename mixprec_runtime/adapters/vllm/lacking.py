@@ -25,7 +25,7 @@ class EngineLacks(MixprecError):
     def __str__(self) -> str:
         return (
             f"wanted {self.lacks} of vLLM, through which mixprec serves mixtures; the installed release has none\n"
-            "  try: vLLM 0.10.2 or later; mixprec doctor says which release this is and what it has"
+            "  try: vLLM 0.10.1 or later; mixprec doctor says which release this is and what it has"
         )
 
 
