@@ -90,7 +90,7 @@ def forget_files(folder: Path) -> None:
 
 
 def _disk_bytes() -> int:
-    """Bytes that this process had fetched from a disk (``read_bytes`` of proc(5)); the page cache counts for nothing."""
+    """Bytes that this process had fetched from a disk (``read_bytes`` of proc(5)), not from the page cache."""
     words = dict(line.split(": ") for line in Path("/proc/self/io").read_text(encoding="ascii").splitlines())
     return int(words["read_bytes"])
 

@@ -27,6 +27,10 @@ ARITHMETIC = frozenset(
 """In-place operators that need what is there already: they are no fill."""
 
 
+Box = tuple[tuple[int, int], ...]
+"""``(begin, end)`` along each dimension."""
+
+
 @dataclass(frozen=True)
 class Region:
     """Elements of a parameter: an offset and one (size, stride) per dimension, counted in elements."""
@@ -54,6 +58,21 @@ class Region:
                 return None
             expected *= size
         return self.offset, self.offset + self.numel
+
+    def box(self, shape: tuple[int, ...]) -> Box | None:
+        """``(begin, end)`` along each dimension of a contiguous tensor of that shape; None when it is no box in it."""
+        steps, left, box = _strides(shape), self.offset, []
+        for step in steps:
+            begin, left = divmod(left, step)
+            box.append((begin, begin + 1))
+        for size, stride in zip(self.sizes, self.strides, strict=True):
+            if size == 1:
+                continue
+            at = next((at for at, step in enumerate(steps) if step == stride and shape[at] > 1), None)
+            if at is None or box[at][1] - box[at][0] > 1 or box[at][0] + size > shape[at]:
+                return None
+            box[at] = (box[at][0], box[at][0] + size)
+        return tuple(box)
 
 
 class FillRecorder(TorchDispatchMode):
@@ -156,7 +175,11 @@ class FillRecorder(TorchDispatchMode):
         regions, numel = self.regions[name], self._parameters[name].numel()
         if not regions:
             return "was never filled"
-        if self._parameters[name].is_contiguous() and _tiles([region.interval for region in regions], numel):
+        shape = tuple(self._parameters[name].shape)
+        if self._parameters[name].is_contiguous() and (
+            _tiles([region.interval for region in regions], numel)
+            or _tile([region.box(shape) for region in regions], shape)
+        ):
             return None
         counts = self._counts(name)
         missing, twice = int((counts == 0).sum()), int((counts > 1).sum())
@@ -177,7 +200,7 @@ class FillRecorder(TorchDispatchMode):
         return counts.as_strided(parameter.shape, parameter.stride(), parameter.storage_offset())
 
 
-def _tiles(intervals: list[tuple[int, int] | None], numel: int) -> bool:
+def _tiles(intervals: Sequence[tuple[int, int] | None], numel: int) -> bool:
     """Whether runs cover ``0..numel`` exactly once; False also when a region is no run."""
     at = 0
     for begin, end in sorted(run for run in intervals if run is not None):
@@ -205,6 +228,25 @@ def _is_arithmetic(func: Any) -> bool:  # noqa: ANN401
     """Whether an operator works on what its target holds, rather than putting something there."""
     name = func._schema.name.rpartition("::")[2].removeprefix("_foreach_")
     return name.removesuffix("_") in ARITHMETIC and func._schema.overload_name.rpartition("_")[2] != "out"
+
+
+def _tile(boxes: Sequence[Box | None], shape: tuple[int, ...]) -> bool:
+    """Whether boxes cover a shape exactly once; False also where it would take more than a glance to tell."""
+    if not shape:
+        return len(boxes) == 1
+    slabs: dict[tuple[int, int], list[Box | None]] = {}
+    for box in boxes:
+        if box is None:
+            return False
+        slabs.setdefault(box[0], []).append(box[1:])
+    return _tiles(list(slabs), shape[0]) and all(_tile(inner, shape[1:]) for inner in slabs.values())
+
+
+def _strides(shape: tuple[int, ...]) -> list[int]:
+    steps = [1]
+    for size in reversed(shape[1:]):
+        steps.insert(0, steps[0] * size)
+    return steps[: len(shape)]
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from mixprec_runtime.checkpoint.errors import CheckpointError
 from mixprec_runtime.checkpoint.header import read_header
+from mixprec_runtime.hub.kept import shards_of
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
 
 INDEX = "model.safetensors.index.json"
@@ -80,7 +81,8 @@ def _quantization(path: Path, config: Mapping[str, object]) -> Mapping[str, obje
 def _tensors(path: Path) -> dict[str, TensorHeader]:
     if (path / INDEX).is_file():
         return _indexed(path)
-    files = [path / SINGLE] if (path / SINGLE).is_file() else sorted(path.glob("*.safetensors"))
+    here = {*(file.name for file in path.glob("*.safetensors")), *shards_of(path)}
+    files = [path / name for name in ([SINGLE] if SINGLE in here else sorted(here))]
     if not files:
         pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
         if pickles:
@@ -136,6 +138,6 @@ def _inside(path: Path, name: str) -> Path:
             "do not use this checkpoint before you know who made it",
         )
     file = path / name
-    if not os.path.isfile(file):  # noqa: PTH113  Path.is_file raises for names longer than the system has
+    if not os.path.isfile(file) and name not in shards_of(path):  # noqa: PTH113  Path.is_file raises for names longer than the system has
         raise CheckpointError(file, "is missing, though the index names it", "fetch the folder again")
     return file

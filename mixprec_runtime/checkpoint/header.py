@@ -10,6 +10,7 @@ from __future__ import annotations
 
 __all__ = ["MAX_HEADER", "read_header"]
 
+import io
 import json
 import stat
 import struct
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mixprec_runtime.checkpoint.errors import BrokenSafetensors
+from mixprec_runtime.hub.kept import shard_of
 from mixprec_runtime.records.checkpoint import DTYPE_BITS, TensorHeader
 
 MAX_HEADER = 100_000_000
@@ -26,10 +28,12 @@ SHOWN = 200  # characters of a bad entry that a message repeats
 
 
 def read_header(file: Path) -> dict[str, TensorHeader]:
-    """Tensors of one file, in the order of their bytes.
+    """Tensors of one file, in the order of their bytes; of a shard that is still on the Hub from its kept header.
 
     Raises BrokenSafetensors when the file is shorter than its header says, or the header is no valid one.
     """
+    if (kept := shard_of(file)) is not None and not file.is_file():
+        return _parse(file, io.BytesIO(kept.head), size=kept.size)
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # opening a named pipe would wait for its writer
             raise BrokenSafetensors(file, "cannot be read: it is no regular file", "copy the file itself there")

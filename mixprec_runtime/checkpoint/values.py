@@ -6,6 +6,7 @@ __all__ = ["FLOATS", "differ", "numbers", "read_bytes"]
 
 import struct
 
+from mixprec_runtime.hub.reading import remote_bytes
 from mixprec_runtime.records.checkpoint import TensorHeader
 
 FLOATS = frozenset({"F16", "BF16", "F32"})
@@ -14,7 +15,12 @@ LEAST = 2.0**-24  # the smallest number of float16: what a conversion to it may 
 
 
 def read_bytes(tensor: TensorHeader) -> bytes:
-    """The bytes of a tensor; fewer where its file has become shorter than its header says."""
+    """The bytes of a tensor; fewer where its file has become shorter than its header says.
+
+    Of a shard that is still on the Hub they are asked for there. Raises BrokenSafetensors when they cannot be had.
+    """
+    if not tensor.file.is_file():
+        return remote_bytes(tensor)
     with tensor.file.open("rb") as stream:
         stream.seek(tensor.begin)
         return stream.read(tensor.nbytes)

@@ -66,6 +66,9 @@ def launch(
 
         click.echo(render(findings_text(plan.findings), stderr=True), err=True, nl=False)
         ctx.exit(ExitCode.FINDINGS)
+    from mixprec_runtime.cli.fetching import fetch_planned
+
+    fetch_planned(plan, dry_run=dry_run)
     if not no_verify:
         from mixprec_runtime.cli.kernels import with_kernels
 

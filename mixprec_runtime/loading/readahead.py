@@ -1,6 +1,6 @@
-"""Read-ahead: the kernel is told which parts of which files come next, so that the disk works while tensors are copied.
+"""Read-ahead: the kernel is told which parts of which files come next, and the disk works while tensors are copied.
 
-Only planned bytes are asked for. A fault in a mapped file would otherwise fetch what lies around it too, and wait for it.
+Only planned bytes are asked for. A fault in a mapped file would fetch what lies around it too, and wait for it.
 """
 
 from __future__ import annotations

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 __all__ = ["find_folder", "locate"]
 
+import importlib.util
 import os
 import re
 from pathlib import Path
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
-FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def locate(text: str, *, beside: Path) -> Path | str:
     """The folder that ``text`` means, or why there is none.
 
     A path (relative to ``beside``) wins when it exists; ``organisation/name[@revision]`` is a Hub id otherwise,
-    fetched by huggingface_hub into its own cache (files matching FILES only: never a pickle).
+    of which the config, the tokenizer and the headers of its shards are fetched, and no weights yet.
     """
     found = find_folder(text, beside=beside)
     return _from_hub(text) if found is None else found
@@ -33,19 +33,13 @@ def find_folder(text: str, *, beside: Path) -> Path | str | None:
 
 
 def _from_hub(text: str) -> Path | str:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
+    if importlib.util.find_spec("huggingface_hub") is None:
         return f"{text!r} is no folder here, and as a Hub id it needs: pip install 'mixprec[hub]'"
+    from mixprec_runtime.hub.snapshot import snapshot_for_plan
+    from mixprec_runtime.hub.words import hub_fault
+
     repository, _, revision = text.partition("@")
     try:
-        found = snapshot_download(
-            repository,
-            revision=revision or None,
-            allow_patterns=FILES,
-            local_files_only=os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"},
-        )
+        return snapshot_for_plan(repository, revision or None)
     except Exception as fault:  # noqa: BLE001  the library raises a dozen kinds; each is the user's to read
-        first = str(fault).strip().splitlines()[0] if str(fault).strip() else ""
-        return f"{text!r} is no folder here, and the Hub has it not: {type(fault).__name__}: {first}"
-    return Path(found)
+        return f"{text!r} is no folder here, and cannot be had from the Hub: {hub_fault(repository, fault)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from mixprec_runtime.hub.kept import origin_of
 from mixprec_runtime.mixfile.errors import InvalidMix, MixFault
 from mixprec_runtime.mixfile.hub import find_folder, locate
 from mixprec_runtime.mixfile.marked_yaml import Marked, read_yaml
@@ -141,4 +142,5 @@ def _source(
     if isinstance(located, str):
         faults.append(MixFault(mark=mark, text=f"{'.'.join(place)}: {located}"))
         return Source(name=name, path=Path(text), mark=mark)
-    return Source(name=name, path=located, mark=mark)
+    origin = origin_of(located)
+    return Source(name=name, path=located, mark=mark, hub=None if origin is None else str(origin))

@@ -116,7 +116,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
     findings += find_split_faults(mix, layers, units, split)
     return Plan(
         mix_file=mix.file,
-        sources=_used(opened, {layer.source for layer in layers}),
+        sources=_used(mix, opened, {layer.source for layer in layers}),
         layers=tuple(layers),
         totals=_totals(layers, base, split.world),
         findings=tuple(findings),
@@ -244,9 +244,11 @@ def _grouped(mix: Mix, faults: list[_Fault]) -> list[Finding]:
     return findings
 
 
-def _used(opened: Mapping[str, Checkpoint], names: set[str]) -> dict[str, PlannedSource]:
+def _used(mix: Mix, opened: Mapping[str, Checkpoint], names: set[str]) -> dict[str, PlannedSource]:
     return {
-        name: PlannedSource(name=name, path=checkpoint.path, quantization=checkpoint.quantization)
+        name: PlannedSource(
+            name=name, path=checkpoint.path, quantization=checkpoint.quantization, hub=mix.source(name).hub
+        )
         for name, checkpoint in opened.items()
         if name in names or name == BASE_SOURCE
     }
@@ -279,7 +281,7 @@ def _parameters(layer: LayerPlan, base: Checkpoint) -> int:
 def _without_layers(mix: Mix, opened: Mapping[str, Checkpoint], findings: list[Finding]) -> Plan:
     return Plan(
         mix_file=mix.file,
-        sources=_used(opened, set(opened)),
+        sources=_used(mix, opened, set(opened)),
         layers=(),
         totals=Totals(bytes=0, bf16_bytes=0, by_format={}, bytes_per_rank=()),
         findings=tuple(findings),

@@ -30,6 +30,7 @@ class Source:
     name: str
     path: Path
     mark: Mark
+    hub: str | None = None  # repository and commit, where it was named by its id on the Hub
 
 
 @dataclass(frozen=True, kw_only=True)

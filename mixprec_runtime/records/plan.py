@@ -57,6 +57,7 @@ class PlannedSource:
     name: str
     path: Path
     quantization: Mapping[str, object] | None
+    hub: str | None = None  # repository and commit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ class Plan:
             {
                 "mix": str(self.mix_file),
                 "sources": {name: str(source.path) for name, source in self.sources.items()},
+                "hub": {name: source.hub for name, source in self.sources.items() if source.hub is not None},
                 "layers": [layer.to_json() for layer in self.layers],
                 "totals": self.totals.to_json(),
                 "findings": [finding.to_json() for finding in self.findings],

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from mixprec_runtime.adapters.fills import FillRecorder, Region, _tiles  # noqa: E402
+from mixprec_runtime.adapters.fills import FillRecorder, Region, _tile, _tiles  # noqa: E402
 
 
 def parameter(*shape: int, dtype: object = None) -> object:
@@ -191,3 +191,40 @@ def test_parameters_that_share_their_memory_are_filled_by_one_write() -> None:
     with FillRecorder({"whole": storage, "half": storage[4:]}) as recorder:
         storage.copy_(torch.ones(8))
     assert recorder.faults() == {}
+
+
+@pytest.mark.parametrize("region, box", [
+    (Region(0, (4, 6), (6, 1)), ((0, 4), (0, 6))), (Region(3, (4, 3), (6, 1)), ((0, 4), (3, 6))),
+    (Region(12, (6,), (1,)), ((2, 3), (0, 6))), (Region(2, (4,), (6,)), ((0, 4), (2, 3))), (Region(7, (), ()), ((1, 2), (1, 2))),
+    (Region(3, (6, 4), (1, 6)), None), (Region(0, (12,), (1,)), None), (Region(0, (2, 3), (12, 1)), None),
+])  # fmt: skip
+def test_a_region_is_a_box_of_the_parameter_or_it_is_not(region: Region, box: object) -> None:
+    assert region.box((4, 6)) == box
+
+
+def test_columns_and_experts_are_judged_without_counting_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FillRecorder, "_counts", lambda self, name: pytest.fail("counted"))
+    columns, experts = parameter(8, 6), parameter(4, 6, 5)
+    with FillRecorder({"columns": columns, "experts": experts}) as recorder:
+        columns.data[:, 4:].copy_(torch.ones(8, 2))
+        columns.data[:, :4].copy_(torch.ones(8, 4))
+        for expert in range(4):
+            for half in (0, 3):
+                experts.data[expert][half : half + 3].copy_(torch.ones(3, 5))
+    assert recorder.faults() == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.randoms())
+def test_boxes_that_are_cut_from_a_shape_tile_it_and_fewer_or_more_do_not(data: st.DataObject, random: object) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)))
+    boxes: list[tuple[tuple[int, int], ...]] = [()]
+    for size in shape:
+        cut = data.draw(st.integers(0, size))
+        parts = [(begin, end) for begin, end in ((0, cut), (cut, size)) if begin < end]
+        boxes = [(*box, part) for box in boxes for part in parts]
+    random.shuffle(boxes)  # type: ignore[attr-defined]
+    assert _tile(boxes, shape)
+    assert not _tile(boxes[1:], shape)
+    assert not _tile([*boxes, boxes[0]], shape)
+    assert not _tile([*boxes[1:], None], shape)
