@@ -17,7 +17,7 @@ from math import gcd
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.planning.ranks import VOCABULARY_PADDING, Split, cut_of
-from mixprec_runtime.planning.units import Unit
+from mixprec_runtime.planning.units import FUSED, Unit
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix
 from mixprec_runtime.records.plan import LayerPlan
 
@@ -216,6 +216,13 @@ def _remedy(code: str, source: str, faults: Sequence[_Fault], allowed: tuple[int
             )
     text = "; or ".join(others)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _leaves(faults: Sequence[_Fault]) -> Iterator[str]:
+    """The names that a rule must move, with those of their units: an engine keeps these in one parameter."""
+    found = dict.fromkeys(fault.module.rpartition(".")[2] for fault in faults)
+    units = {part: parts for _, parts in FUSED for part in parts}
+    yield from dict.fromkeys(part for leaf in found for part in units.get(leaf, (leaf,)))
 
 
 def _listed(counts: tuple[int, ...]) -> str:

@@ -143,6 +143,7 @@ def test_blocks_that_end_inside_a_fused_part_are_found_on_one_rank_too() -> None
     (finding,) = faults(*attention)
     assert (finding.code, finding.severity.value) == ("MP651", "warning")  # a portable kernel serves it
     assert len(finding.evidence) == 2  # nothing follows v
+    assert finding.remedy is not None and "(q_proj|k_proj|v_proj)" in finding.remedy.text  # but v must move with them
     assert finding.evidence[0].endswith("q_proj: 576 outputs are no multiple of the 128 of a block")
     assert (
         faults(layer("q_proj", BLOCK, 128, 128), layer("k_proj", BLOCK, 128, 128), layer("v_proj", BLOCK, 64, 128))
