@@ -190,6 +190,33 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         cure="Let one rule name all layers that read the norm, and none name the norm.",
     ),
     Explanation(
+        code="MP637",
+        title="layers that were scaled against each other",
+        promise="A smoothed source has scales between two layers, and one of the two comes from another source.",
+        explanation=(
+            "AWQ divides outputs of v_proj by what it multiplies the inputs of o_proj with, and up_proj and down_proj "
+            "likewise. Where a source's norms show that it was smoothed and such a pair is split, some rows of the "
+            "first layer are held against the base's, of one block for each source. Factors other than one are an "
+            "error; where nothing can be said (rows that do not resemble the base's, words in an order that is not "
+            "read) there is a warning."
+        ),
+        example="model.layers.0.mlp.up_proj (outputs times 0.71, 1.32, 0.94 ...) from 'awq', down_proj from 'fp8'.",
+        cure="Let both layers come from one source, or take a checkpoint that was quantized without smoothing.",
+    ),
+    Explanation(
+        code="MP638",
+        title="a source was made from other weights",
+        promise="The embeddings of a source are not those of the mixture.",
+        explanation=(
+            "Quantizers leave the input embeddings alone. Where some rows of them differ, the source was made from "
+            "another training of the model (a warning), or its whole residual stream was rotated, as QuaRot and "
+            "SpinQuant do (rows that differ by more than a quarter of their length: an error). Its layers then fit no "
+            "other checkpoint's."
+        ),
+        example="model.embed_tokens: rows differ by up to 141.2% of their length.",
+        cure="Name a quantized checkpoint of this very base model, made without rotation.",
+    ),
+    Explanation(
         code="MP639",
         title="scales of the key-value cache",
         promise="A source holds scales for a cache in FP8: they are left out, or cannot be used.",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
+from mixprec_runtime.planning.modules import CLASSES
 from mixprec_runtime.planning.targets import matches
 from mixprec_runtime.planning.units import FUSED
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule
@@ -91,6 +92,8 @@ def _unmatched(rule: Rule, targets: tuple[str, ...], summary: str) -> Finding:
         "Compare the target with the names that `mixprec plan` lists; a regular expression matches from the "
         "start of the name."
     )  # fmt: skip
+    if any(target.isidentifier() and target[0].isupper() for target in targets):
+        hint = f"The classes of modules are {', '.join(CLASSES)}, as compressed-tensors names them. {hint}"
     return Finding(
         code="MP620",
         severity=Severity.ERROR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["class_name", "is_derived", "is_linear"]
+__all__ = ["CLASSES", "class_name", "is_derived", "is_linear"]
 
 from collections.abc import Mapping
 
@@ -13,6 +13,8 @@ from mixprec_runtime.planning.language import language_config
 
 OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out", "output_layer"})
 EMBEDDINGS = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "embed_in"})
+CLASSES = ("Linear", "Embedding")
+"""Names of classes that targets may be; norms and the like are named one by one."""
 DERIVED = frozenset({"inv_freq", "cos_cached", "sin_cached"})
 
 

@@ -19,10 +19,12 @@ from mixprec_runtime.planning.cachescales import NUMBER, CacheScales, is_cache_s
 from mixprec_runtime.planning.compatibility import compare
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
 from mixprec_runtime.planning.experts import spread
+from mixprec_runtime.planning.folding import find_folded
 from mixprec_runtime.planning.fusing import find_unfusable
 from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.planning.modules import class_name, is_derived
 from mixprec_runtime.planning.norms import follow
+from mixprec_runtime.planning.origin import find_strangers
 from mixprec_runtime.planning.parallel import find_split_faults
 from mixprec_runtime.planning.ranks import Split, bytes_per_rank
 from mixprec_runtime.planning.units import units_of
@@ -112,6 +114,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
     scales, scale_findings = plan_cache_scales(mix, opened, assigned)
     layers += [_scales(each, split) for each in scales]
     findings += [*scale_findings, *find_unfusable(mix, units, linear, assigned)]
+    findings += [*find_folded(mix, opened, linear, assigned), *find_strangers(mix, opened, linear, assigned)]
     findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
     findings += find_split_faults(mix, layers, units, split)
     return Plan(

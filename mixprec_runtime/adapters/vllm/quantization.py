@@ -175,14 +175,12 @@ class MixprecConfig(QuantizationConfig):
         if handed is not None and not handed.native:
             return self._own_method(handed, prefix)
         config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])
-        if config is None or (kind is FormatKind.PLAIN and isinstance(layer, LinearBase)):
+        if config is None or kind is FormatKind.PLAIN:
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
-        if not isinstance(layer, LinearBase | ParallelLMHead):
-            return None
         config.packed_modules_mapping = self.packed_modules_mapping
         with kept_from(handed.without if handed is not None else ()):
             method = config.get_quant_method(layer, prefix)
-        if method is None or not isinstance(layer, LinearBase):
+        if method is None or not isinstance(layer, LinearBase | ParallelLMHead):
             return method
         if handed is not None:
             return with_choice(method, handed)
