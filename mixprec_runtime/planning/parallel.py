@@ -210,10 +210,8 @@ def _remedy(code: str, source: str, faults: Sequence[_Fault], allowed: tuple[int
         kind = "with blocks that fit" if code == "MP651" or "block" in faults[0].text else "with smaller groups"
         others.append(f"take these modules from a source {kind}, or in another format")
         if source != BASE_SOURCE:
-            leaves = "|".join(dict.fromkeys(fault.module.rpartition(".")[2] for fault in faults))
-            others.append(
-                f"let a rule before the others keep the base's: {{targets: ['re:.*\\.({leaves})$'], source: model}}"
-            )
+            rule = f"{{targets: ['re:.*\\.({'|'.join(_leaves(faults))})$'], source: model}}"
+            others.append(f"let a rule before the others keep the base's: {rule}")
     text = "; or ".join(others)
     return f"{text[0].upper()}{text[1:]}."
 
