@@ -60,7 +60,7 @@ def find_split_faults(mix: Mix, layers: Sequence[LayerPlan], units: Sequence[Uni
                 summary=f"{mix.source(source).mark}: {SUMMARIES[code].format(ranks=split.ranks, source=source)}"
                 f" ({len(faults)})",
                 evidence=tuple(_evidence(faults)),
-                remedy=Remedy(text=_remedy(code, source, faults, allowed, mix)),
+                remedy=Remedy(text=_remedy(code, source, faults, allowed)),
             )
         )
     return findings
@@ -204,7 +204,7 @@ def _evidence(faults: Iterable[_Fault]) -> Iterator[str]:
         yield f"{family}{f' ({count})' if count > 1 else ''}: {text}"
 
 
-def _remedy(code: str, source: str, faults: Sequence[_Fault], allowed: tuple[int, ...], mix: Mix) -> str:
+def _remedy(code: str, source: str, faults: Sequence[_Fault], allowed: tuple[int, ...]) -> str:
     others = [] if code == "MP651" else [f"Serve it on {_listed(allowed)}"]
     if code in ("MP649", "MP651"):
         kind = "with blocks that fit" if code == "MP651" or "block" in faults[0].text else "with smaller groups"
