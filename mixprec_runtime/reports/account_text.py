@@ -27,6 +27,10 @@ def account_text(plan: Plan, accounts: tuple[LoadAccount, ...]) -> RenderableTyp
     if not accounts:
         return Text("! the engine wrote no account of its load", style="yellow")
     parts: list[RenderableType] = [_read(accounts), Text(), _memory(plan, accounts), _after(accounts), Text()]
+    missing = set(range(accounts[0].world_size)) - {account.rank for account in accounts}
+    if missing:
+        ranks = ", ".join(map(str, sorted(missing)))
+        parts.insert(0, Text(f"! no account came from rank {ranks} of {accounts[0].world_size}", style="yellow"))
     parts += [Text("Served by", style="bold"), *_kernels(accounts)]
     told = replaced_lines(plan.kernels)
     if not told:  # nothing was proved before the start: the engine's process tried its kernels itself

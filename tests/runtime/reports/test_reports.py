@@ -140,3 +140,10 @@ def test_progress_without_a_terminal_is_plain_lines(
         assert said.err.count("loading the planned tensors") == 1
         assert ("a [line] of [/the] engine" in said.err) is show
         assert "serving at http://[::1]:5/v1" in said.err
+
+
+def test_a_rank_without_an_account_is_named(shop: Workshop) -> None:
+    shop.checkpoints("base")
+    plan = shop.plan("model: base\n", ranks=2)
+    text = render(account_text(plan, (replace(ACCOUNT, world_size=2, refused=()),)))
+    assert "no account came from rank 1 of 2" in text
