@@ -12,6 +12,7 @@ import socket
 import struct
 import urllib.request
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 LISTEN = "0A"  # the state of a socket that accepts connections, as /proc/net/tcp writes it
@@ -60,13 +61,16 @@ def healthy(url: str, *, seconds: float = 2.0) -> bool:
 def listeners(host: str, port: int, processes: Iterable[int]) -> tuple[int, int]:
     """How many sockets listen there that these processes hold, and how many that only others do.
 
-    Both are 0 where the system does not tell (no /proc). Some servers let others listen where they do
-    (``SO_REUSEPORT``), and requests then go to either.
+    Both are 0 where the system does not tell (no /proc, or processes that nobody may look into). Some servers let
+    others listen where they do (``SO_REUSEPORT``), and requests then go to either.
     """
     there = _listening(host, port)
-    held: set[str] = set()
-    if there:
+    if not there:
+        return 0, 0
+    try:
         held = {inode for pid in processes for inode in _held(pid) & there}
+    except PermissionError:
+        return 0, 0
     return len(held), len(there - held)
 
 
@@ -102,9 +106,12 @@ def _written(host: str) -> str:
 
 
 def _held(pid: int) -> set[str]:
+    links = []
     try:
-        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115
-    except OSError:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                links.append(os.readlink(entry))  # noqa: PTH115
+    except FileNotFoundError:  # ended meanwhile
         return set()
     return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from mixprec_runtime.launching.errors import PortInUse
-from mixprec_runtime.launching.server import complete, free_port, healthy, port_fault, port_is_free
+from mixprec_runtime.launching.server import complete, free_port, healthy, listeners, port_fault, port_is_free
 
 
 @contextmanager
@@ -84,3 +86,31 @@ def test_a_host_that_is_not_ours_is_no_port_in_use(host: str) -> None:
 def test_a_port_in_use_names_another() -> None:
     assert "-- --port 8001" in str(PortInUse("127.0.0.1", 8000))
     assert "65536" not in str(PortInUse("127.0.0.1", 65535))
+
+
+@pytest.mark.parametrize("host, asked", [
+    ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"),  # noqa: S104
+    ("127.0.0.1", ""), ("::1", "::1"), ("::", "127.0.0.1"),
+])  # fmt: skip
+def test_who_listens_is_told_apart(host: str, asked: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        assert listeners(asked, port, [os.getpid()]) == (1, 0)
+        assert listeners(asked, port, []) == (0, 1)
+        assert listeners(asked, port, [99999999]) == (0, 1)
+    assert listeners(asked, port, [os.getpid()]) == (0, 0)
+
+
+def test_a_listener_on_another_address_is_nobody_s_business() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        assert listeners("127.0.0.1", listener.getsockname()[1], []) == (0, 0)
+
+
+def test_processes_that_nobody_may_look_into_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(Path, "iterdir", refuse)
+        assert listeners("127.0.0.1", listener.getsockname()[1], [1]) == (0, 0)
