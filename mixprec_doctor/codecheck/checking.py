@@ -13,6 +13,7 @@ from pathlib import Path
 from mixprec_doctor.codecheck.comments import heed_comments
 from mixprec_doctor.codecheck.files import find_files
 from mixprec_doctor.codecheck.holding import Progress, find_former, find_lines, hold_installed, hold_releases
+from mixprec_doctor.codecheck.ladders import find_ladders
 from mixprec_doctor.codecheck.reading import read_project
 from mixprec_doctor.codecheck.release import without_collecting
 from mixprec_doctor.environment import Target
@@ -58,7 +59,9 @@ def check(
     report = CodeReport(
         files=project.files,
         checked=tuple(each.checked for each in held),
-        findings=tuple(sorted((found for each in held for found in each.findings), key=_order)),
+        findings=tuple(
+            sorted((*(found for each in held for found in each.findings), *find_ladders(project)), key=_order)
+        ),
         ranges=tuple(each.range for each in held if each.range is not None),
         unheld=tuple(sorted(project.packages() - {each.checked.package for each in held})),
         unread=(*project.unread, *(note for each in held for note in each.unread)),

@@ -1,15 +1,32 @@
-"""What the codes of comments mean that speak to `mixprec check`."""
+"""What those codes of `mixprec check` mean that are about the project alone, whatever the release."""
 
 from __future__ import annotations
 
-__all__ = ["COMMENT_EXPLANATIONS", "MISWRITTEN", "UNUSED"]
+__all__ = ["LADDER", "MISWRITTEN", "PROJECT_EXPLANATIONS", "UNUSED"]
 
 from mixprec_doctor.records.explanation import Explanation
 
+LADDER = "MP880"
 UNUSED = "MP890"
 MISWRITTEN = "MP891"
 
-COMMENT_EXPLANATIONS: tuple[Explanation, ...] = (
+PROJECT_EXPLANATIONS: tuple[Explanation, ...] = (
+    Explanation(
+        code=LADDER,
+        title="a ladder of imports over releases",
+        promise="One class of an engine is imported from several places, one `try` inside of another or after it.",
+        explanation=(
+            "Each rung of such a ladder is right for some releases, and the next move of the class needs another one. "
+            "Where all rungs fail, nobody hears why. `mixprec_doctor.load` finds the class by what it is for, in any "
+            "release, and says what is missing where it cannot be had. This is a note, and never written by `--fix`: "
+            "`load` raises where a ladder often ends in `None`."
+        ),
+        example=(
+            "`try: from vllm.a import GPTQConfig` and `except ImportError: from vllm.b import AutoGPTQConfig as "
+            "GPTQConfig`."
+        ),
+        cure='Write `GPTQConfig = mixprec_doctor.load("gptq.config", engine="vllm")`, or leave the ladder as it is.',
+    ),
     Explanation(
         code=UNUSED,
         title="an ignore comment that ignores nothing",

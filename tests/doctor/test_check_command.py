@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from mixprec_doctor.cli.commands import DOCTOR_COMMANDS
 from mixprec_doctor.cli.lazy import run_command_line
 from mixprec_doctor.cli.main import group
 from mixprec_doctor.cli.progress import late_progress
 from tests.doctor.conftest import FakeEnvironment
 
+ROOT = Path(__file__).parents[2]
 ENGINE = {
     "vllm/__init__.py": "",
     "vllm/new.py": "class Moved:\n    def __init__(self, bits): ...\n",
@@ -270,8 +280,8 @@ def test_a_file_that_must_not_be_read_is_told(run: Run, capsys: pytest.CaptureFi
     assert "not read" in capsys.readouterr().out
 
 
-def test_a_large_file_is_read(run: Run) -> None:
-    write("large.py", "x = [1, 2, 3]  # no engine\n" * 200_000 + MOVED)
+def test_a_file_of_a_megabyte_is_read(run: Run) -> None:
+    write("large.py", "x = [1, 2, 3]  # no engine\n" * 40_000 + MOVED)
     assert run(".") == 1
 
 
@@ -287,3 +297,33 @@ def test_a_progress_of_less_than_a_second_shows_nothing(
         told(1, 2)
         told(2, 2)
     assert "2 of 2 releases read" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_colours_and_its_own_width(run: Run, fake: FakeEnvironment) -> None:
+    write("plugin.py", MOVED.replace("\n", "  # " + "long " * 60 + "\n"))
+    words = (sys.executable, "-m", "mixprec_doctor", "check", "plugin.py", "--site-packages", str(fake.site))
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    for name in ("NO_COLOR", "COLUMNS"):
+        environment.pop(name, None)
+    with subprocess.Popen(words, stdout=there, stderr=subprocess.DEVNULL, env=environment) as child:
+        os.close(there)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while part := os.read(here, 4096):
+                shown += part
+        os.close(here)
+    assert child.returncode == 1
+    text = shown.decode()
+    assert "\x1b[31m^^^^^\x1b[0m" in text
+    plain = re.sub("\x1b\\[[0-9;]*m", "", text).replace("\r", "")
+    assert max(map(len, plain.splitlines()[:4])) <= 60
+
+
+def test_the_hook_for_pre_commit_runs_a_command_that_is_there() -> None:
+    [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    script, command = hook["entry"].split()
+    assert f"{script} = " in (ROOT / "pyproject.toml").read_text().partition("[project.scripts]")[2]
+    assert command in DOCTOR_COMMANDS
+    assert hook["language"] == "python"

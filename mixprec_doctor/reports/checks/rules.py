@@ -5,10 +5,10 @@ from __future__ import annotations
 __all__ = ["PAGE_HEAD", "RULES"]
 
 from mixprec_doctor.codecheck.explanations import EXPLANATIONS
-from mixprec_doctor.project.explanations import COMMENT_EXPLANATIONS
+from mixprec_doctor.project.explanations import PROJECT_EXPLANATIONS
 from mixprec_doctor.records.explanation import Explanation
 
-RULES: tuple[Explanation, ...] = (*EXPLANATIONS, *COMMENT_EXPLANATIONS)
+RULES: tuple[Explanation, ...] = (*EXPLANATIONS, *PROJECT_EXPLANATIONS)
 
 PAGE_HEAD = """# Findings in your own code
 
