@@ -101,6 +101,10 @@ class Answers:
                     homes.append(module)
         return found
 
+    def names_class(self, module: str, name: str) -> bool:
+        """Whether a word stands in the source of a module."""
+        return re.search(rb"\b%s\b" % re.escape(name.encode()), self._sources.text(module) or b"") is not None
+
     def mentions(self, package: str, name: str) -> bool:
         """Whether a word stands anywhere in the source of a package."""
         word = re.compile(rb"\b%s\b" % re.escape(name.encode()))

@@ -30,4 +30,5 @@ class Fault:
     called: tuple[str, str] | None = None  # module and name of the definition that is called
     member: str = ""  # and the method of it
     parameters: tuple[Parameter, ...] = ()
+    statement: int = 0  # line of the import statement, whose names are told together where none can be mended
     need: int = -1  # number of the need in the project

@@ -21,12 +21,11 @@ from functools import partial
 
 from packaging.version import Version
 
-from mixprec_doctor.codecheck.folding import fold
 from mixprec_doctor.codecheck.judging import Verdicts, judge
 from mixprec_doctor.codecheck.needs import Project
 from mixprec_doctor.codecheck.ranges import working_range
 from mixprec_doctor.codecheck.release import NotKept, ReleaseFacts, installed_facts, release_facts, without_collecting
-from mixprec_doctor.codecheck.telling import tell
+from mixprec_doctor.codecheck.telling import tell_all
 from mixprec_doctor.environment import Target, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.index.releases import open_release, usual_index
@@ -116,7 +115,7 @@ def hold_installed(
         checked = Checked(
             package=package, distribution=facts.distribution, versions=(facts.version or "",), installed=True
         )
-        findings = tuple(tell(each, verdicts, {0: facts}.get, before) for each in fold(verdicts))
+        findings = tell_all(verdicts, {0: facts}.get, before)
         held.append(Held(checked=checked, findings=findings))
         facts.close()
     return tuple(held)
@@ -153,7 +152,7 @@ def _held(line: Line, verdicts: Sequence[Verdicts], former: Mapping[str, Release
     before = _former(former.get(line.package), line.package, store, offline=offline)
     try:
         said = tuple(each for _, each in read)
-        findings = tuple(tell(each, said, facts_of, before) for each in fold(said))
+        findings = tell_all(said, facts_of, before)
     finally:
         for facts in opened.values():
             facts.close()

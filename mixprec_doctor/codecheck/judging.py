@@ -31,7 +31,7 @@ from mixprec_doctor.codecheck.rules.missing import judge_import
 from mixprec_doctor.codecheck.rules.patches import judge_patch
 from mixprec_doctor.codecheck.rules.subclasses import judge_class
 from mixprec_doctor.records.finding import Severity
-from mixprec_doctor.source.truth import Truth
+from mixprec_doctor.source.truth import Truth, every
 
 _MILDER = {Severity.ERROR: Severity.WARNING, Severity.WARNING: Severity.WARNING, Severity.INFO: Severity.INFO}
 
@@ -68,7 +68,7 @@ class _Judge:
         faults: list[Fault] = []
         met: set[int] = set()
         for number, need in enumerate(self._project.needs):
-            if self._reach.runs(need.guards) is Truth.NO:
+            if self._reach.reached(need) is Truth.NO:
                 continue
             found = self._faults(need)
             if not found and self._is_about_package(need):
@@ -185,7 +185,7 @@ class _Judge:
     def _settled(self, need: Need, fault: Fault) -> Fault | None:
         """The fault with the severity that the guards around it leave, and words about them; None: it is taken care
         of."""
-        runs = self._reach.runs(need.guards)
+        runs = every((self._reach.runs(need.guards), self._reach.runs(self._chosen_guards(need))))
         severity, notes = fault.severity, list(fault.evidence)
         if any(guard.kind == "types" for guard in need.guards):
             severity = _MILDER[severity]
@@ -207,15 +207,22 @@ class _Judge:
             notes.append(f"it fails when {need.within} is called")
         return replace(fault, severity=severity, evidence=tuple(dict.fromkeys(notes)))
 
+    def _chosen_guards(self, need: Need) -> tuple[Guard, ...]:
+        """The guards under which the name was bound that a need begins with."""
+        if isinstance(need, (UseNeed, CallNeed, PatchNeed)) and need.of:
+            chosen = self._reach.chosen(need.of)
+            return chosen.guards if chosen is not None else ()
+        return ()
+
     def _undecided(self, need: Need) -> Severity:
         """A note where another branch of the condition imports what is there, else a warning."""
-        for guard in need.guards:
+        for guard in (*need.guards, *self._chosen_guards(need)):
             if guard.kind != "if":
                 continue
             other = Guard("if", test=guard.test, holds=not guard.holds)
             beside = [
                 each for each in self._project.needs
-                if isinstance(each, ImportNeed) and other in each.guards
+                if not isinstance(each, ClassNeed) and other in each.guards
                 and each.spot.place.file == need.spot.place.file
             ]  # fmt: skip
             if any(not self._faults(each) for each in beside):

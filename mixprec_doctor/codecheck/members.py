@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["class_fact", "member_fact"]
 
 import ast
+from abc import ABC
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from mixprec_doctor.source.exports import Exports, Found
 from mixprec_doctor.source.lineage import Lineage, base_classes, last_name, resolve_expression
 from mixprec_doctor.source.module import ParsedModule, bindings_of
 
-_NOTHING = {"object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict"}
+_NOTHING = {"object", "ABC", "Generic", "Protocol"}
+_OF_METACLASSES = frozenset(dir(type(ABC)))  # register, mro
 _PROPERTIES = {"property", "cached_property", "abstractproperty", "setter"}
 _OF_OBJECT = frozenset(dir(object))
 _PLAIN_CLASS = {"dataclass", "final", "total_ordering", "runtime_checkable", "deprecated", "dataclass_transform"}
@@ -67,7 +69,7 @@ def member_fact(found: Found, name: str, exports: Exports) -> MemberFact:
         for member in reversed(list(_members(each, home, exports))):
             if member.name == name:
                 return _fact(member, each, home, exports)
-    if name in _OF_OBJECT or name.startswith("__"):
+    if name in _OF_OBJECT or name in _OF_METACLASSES or name.startswith("__"):
         return MemberFact(presence=Presence.UNKNOWN)
     if _is_dynamic(lineage, exports) or any(True for each, home in lineage for _ in _unread(each, home, exports)):
         return MemberFact(presence=Presence.UNKNOWN)

@@ -132,6 +132,7 @@ class ImportNeed(_Common):
     target: Target
     how: Literal["import", "from", "star", "call"]
     bound: str | None = None
+    statement: int = 0  # its line
     builds: tuple[str, ...] = ()  # classes of the file that are built on it
 
 
@@ -207,6 +208,7 @@ class Project:
     needs: tuple[Need, ...]
     tries: Mapping[TryKey, Try] = field(default_factory=dict)
     unread: tuple[tuple[str, str], ...] = ()
+    mentions: Mapping[str, tuple[Guards, ...]] = field(default_factory=dict)  # of functions, by their names
 
     def packages(self) -> frozenset[str]:
         """The packages that something is wanted of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Questions"]
 
 import ast
+import re
 from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
@@ -23,7 +24,7 @@ from mixprec_doctor.codecheck.conditions import (
     VersionTest,
 )
 from mixprec_doctor.codecheck.names import Names, text_of
-from mixprec_doctor.codecheck.needs import Guard
+from mixprec_doctor.codecheck.needs import Guard, Target
 from mixprec_doctor.codecheck.scopes import Scope
 from mixprec_doctor.source.module import dotted
 
@@ -33,6 +34,7 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _MAKERS = {"Version", "parse", "parse_version", "LooseVersion", "StrictVersion", "tuple"}
 _DEEPEST = 8
+_VERSION = re.compile(r"\s*[<>=!~]*\s*v?\d+(\.\d+)+")
 
 _VersionOf = tuple[str, str, "int | None", bool]  # a package, how it is held, how many parts, without what follows
 
@@ -109,6 +111,8 @@ class Questions:
         there: Test | None = None
         if isinstance(left, ast.Call) and dotted(left.func).rpartition(".")[2] == "find_spec":
             there = self._asked(left, scope, depth)
+        elif isinstance(left, ast.Call) and (attribute := self._taken(left, scope)) is not None:
+            there = EveryOf((attribute, Undecided(ast.unparse(left))))
         elif isinstance(left, (ast.Name, ast.Attribute)):
             there = self._flag(left, scope, depth, of_none=True)
         if there is None:
@@ -128,8 +132,7 @@ class Questions:
         if last == "find_spec" and call.args and (module := text_of(call.args[0])) is not None:
             return ModuleTest(module) if self._names.is_wanted(module) else None
         if last == "hasattr" and len(call.args) == 2 and (name := text_of(call.args[1])) is not None:
-            meaning = self._names.meaning(call.args[0], scope, call.lineno)
-            targets = [each.target for each in meaning]
+            targets = self._targets(call.args[0], scope, call.lineno)
             if len(targets) == 1 and targets[0] is not None:
                 return AttributeTest(targets[0].module, (*targets[0].path, name))
             return Undecided(ast.unparse(call)) if targets else None
@@ -137,15 +140,33 @@ class Questions:
             found = self._version_of(call.func.value, scope, depth)
             if found is not None and (start := text_of(call.args[0])) is not None:
                 return VersionTest(found[0], "start", "==", start)
+        if (attribute := self._taken(call, scope)) is not None:
+            return EveryOf((attribute, Undecided(ast.unparse(call))))
         if last == "bool" and len(call.args) == 1:
             return self.read(call.args[0], scope, depth + 1)
         return Undecided(ast.unparse(call)) if self._is_about_versions(call, scope, depth) else None
 
+    def _taken(self, call: ast.Call, scope: Scope) -> AttributeTest | None:
+        """``getattr(module, "name", None)``."""
+        if dotted(call.func).rpartition(".")[2] != "getattr" or len(call.args) != 3 or _truth(call.args[2]):
+            return None
+        name, targets = text_of(call.args[1]), self._targets(call.args[0], scope, call.lineno)
+        if name is None or len(targets) != 1 or targets[0] is None:
+            return None
+        return AttributeTest(targets[0].module, (*targets[0].path, name))
+
+    def _targets(self, node: ast.expr, scope: Scope, line: int) -> list[Target | None]:
+        return [each.target for each in self._names.meaning(node, scope, line)]
+
     def _is_about_versions(self, node: ast.Compare | ast.Call, scope: Scope, depth: int) -> bool:
         """Whether a condition that cannot be read seems to be about a release."""
         if isinstance(node, ast.Call):
-            return "version" in dotted(node.func).rpartition(".")[2].lower() and not _is_python(node)
-        return any(self._version_of(each, scope, depth) is not None for each in (node.left, *node.comparators))
+            last = dotted(node.func).rpartition(".")[2].lower()
+            named = "version" in last or any(each in last for each in self._names.packages)
+            words = [text_of(each) or "" for each in (*node.args, *(word.value for word in node.keywords))]
+            return ("version" in last or (named and any(map(_VERSION.match, words)))) and not _is_python(node)
+        sides = (node.left, *node.comparators)
+        return any(_is_made_version(each) or self._version_of(each, scope, depth) is not None for each in sides)
 
     def _flag(self, node: ast.expr, scope: Scope, depth: int, *, of_none: bool = False) -> Test | None:
         """A name that is bound to constants, or once to a condition; with ``of_none`` whether it is not None."""
@@ -207,7 +228,14 @@ class Questions:
             last = each.target.path[-1] if each.target is not None and each.target.path else ""
             if each.target is not None and last in ("__version__", "__version_tuple__", "version"):
                 return each.target.package, "tuple" if "tuple" in last else "text", None, False
-        return self._version_named(node, scope, depth) if isinstance(node, ast.Name) else None
+        found = self._version_named(node, scope, depth) if isinstance(node, ast.Name) else None
+        return found or self._version_by_word(node)
+
+    def _version_by_word(self, node: ast.expr) -> _VersionOf | None:
+        """``vllm_version``, whatever gave it: the word says whose version it is."""
+        word = dotted(node).rpartition(".")[2].strip("_").lower()
+        package = next((each for each in self._names.packages if word in (f"{each}_version", f"{each}_ver")), None)
+        return (package, "version", None, False) if package else None
 
     def _version_named(self, node: ast.Name, scope: Scope, depth: int) -> _VersionOf | None:
         found = scope.find(node.id)
@@ -270,3 +298,15 @@ def _integers(node: ast.Tuple | ast.List) -> Iterator[int]:
 def _is_python(node: ast.expr) -> bool:
     text = ast.unparse(node)
     return "version_info" in text or "python_version" in text or "sys.version" in text
+
+
+def _truth(node: ast.expr) -> bool:
+    """Whether what stands there could be true: all but None, False and 0."""
+    return not isinstance(node, ast.Constant) or bool(node.value)
+
+
+def _is_made_version(node: ast.expr) -> bool:
+    """``Version("0.9")``: what it is compared with is a version, though nobody can say of what."""
+    return (
+        isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in _MAKERS - {"tuple"} and bool(node.args)
+    )

@@ -50,12 +50,23 @@ class Reach:
         self._tries = project.tries
         self._raised = raised
         self._inside = _needs_inside(project.needs)
+        self._mentions = project.mentions
         self._outcomes: dict[TryKey, tuple[Truth, str]] = {}
         self._open: set[TryKey] = set()
 
     def runs(self, guards: Iterable[Guard]) -> Truth:
         """Whether what stands under these guards is reached."""
         return every(self._guard(each) for each in guards)
+
+    def reached(self, need: Need) -> Truth:
+        """Whether a need is reached: by its guards, and by some mention of the function around it, where there is any."""
+        found = self.runs(need.guards)
+        for part in (need.within or "").split("."):
+            if found is not Truth.NO and (mentions := self._mentions.get(part)):
+                called = [self.runs(each) for each in mentions]
+                if all(each is Truth.NO for each in called):
+                    return Truth.NO
+        return found
 
     def fallback(self, guards: tuple[Guard, ...], raised: str) -> tuple[TryKey, int] | None:
         """The innermost handler that takes an exception and does not end with raising."""

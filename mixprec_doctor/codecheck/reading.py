@@ -15,10 +15,10 @@ from mixprec_doctor.codecheck.expressions import ExpressionReader
 from mixprec_doctor.codecheck.files import CodeFile, find_files, read_content, read_text
 from mixprec_doctor.codecheck.lines import Text
 from mixprec_doctor.codecheck.names import Names
-from mixprec_doctor.codecheck.needs import ClassNeed, ImportNeed, Need, Project, Target, Try, TryKey
+from mixprec_doctor.codecheck.needs import ClassNeed, Guard, ImportNeed, Need, Project, Target, Try, TryKey
 from mixprec_doctor.codecheck.notebooks import UnreadableNotebook, cells_of
 from mixprec_doctor.codecheck.questions import Questions
-from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes
+from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes, words_of
 from mixprec_doctor.source.module import parse_source
 
 _TOO_DEEP = "nested too deeply to be parsed"
@@ -150,7 +150,24 @@ class _Reader:
                 self._unread.append((read.file.shown, _TOO_DEEP))
         own = tuple(classes.needs())
         needs = [*_with_builds(needs, own), *own]
-        return Project(files=0, needs=tuple(needs), tries=tries, unread=tuple(sorted(self._unread)))
+        return Project(
+            files=0, needs=tuple(needs), tries=tries, unread=tuple(sorted(self._unread)),
+            mentions=self._mentions(needs),
+        )  # fmt: skip
+
+    def _mentions(self, needs: Iterable[Need]) -> dict[str, tuple[tuple[Guard, ...], ...]]:
+        """The guards around every mention of a function that needs something: what calls it."""
+        wanted = {part for each in needs if each.within for part in each.within.split(".") if not part.startswith("__")}
+        found: dict[str, list[tuple[Guard, ...]]] = {name: [] for name in wanted}
+        for read in self._read if wanted else ():
+            for site in read.scopes.sites:
+                for name in words_of(site.statement) & wanted:
+                    found[name].append(site.guards)
+        for _, content in self._waiting:
+            for name in wanted:
+                if name.encode() in content:
+                    found[name].append(())
+        return {name: tuple(guards) for name, guards in found.items()}
 
     def _needs(self, read: Read, classes: ClassReader) -> Iterator[Need]:
         expressions = ExpressionReader(self.names, self._questions, classes, read.text, read.scopes)
@@ -179,7 +196,7 @@ class _Reader:
                 yield ImportNeed(
                     spot=text.spot(alias), guards=site.guards, within=site.scope.function,
                     target=Target(module, () if star else (alias.name,)), how="star" if star else "from",
-                    bound=alias.asname or alias.name,
+                    bound=alias.asname or alias.name, statement=statement.lineno,
                 )  # fmt: skip
 
 

@@ -99,6 +99,10 @@ class ReleaseFacts:
         )
         return found
 
+    def names_class(self, module: str, name: str) -> bool:
+        """Whether a module's source has the name of a class."""
+        return self._fact(f"u {module} {name}", bool, lambda a: a.names_class(module, name), lambda fact: fact)
+
     def mentions(self, name: str) -> bool:
         """Whether a word stands anywhere in the source of the package."""
         return self._fact(f"w {name}", bool, lambda a: a.mentions(self.package, name), lambda fact: fact)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Bound", "FileScopes", "Scope", "Site", "read_scopes"]
+__all__ = ["Bound", "FileScopes", "Scope", "Site", "read_scopes", "words_of"]
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
@@ -273,6 +273,20 @@ class _Scopes:
             for each in ast.walk(node):
                 if isinstance(each, ast.NamedExpr):
                     scope.bind(each.target.id, Bound(each.lineno, each.value, guards))
+
+
+def words_of(statement: ast.stmt) -> set[str]:
+    """Names, attributes and plain strings in the expressions of a statement itself, decorators included."""
+    found: set[str] = set()
+    for head in (*_heads(statement), *getattr(statement, "decorator_list", ())):
+        for node in ast.walk(head):
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                found.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
 
 
 def _heads(statement: ast.stmt) -> Iterator[ast.expr]:

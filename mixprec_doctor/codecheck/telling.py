@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["tell"]
+__all__ = ["tell_all"]
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from mixprec_doctor.codecheck.folding import Folded
+from mixprec_doctor.codecheck.faults import Fault
+from mixprec_doctor.codecheck.folding import Folded, fold
 from mixprec_doctor.codecheck.judging import Verdicts
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.codecheck.repairs import Mending, mend
@@ -14,6 +16,36 @@ from mixprec_doctor.records.codefinding import CodeFinding
 from mixprec_doctor.records.finding import Finding, Remedy
 
 FactsOf = Callable[[int], "ReleaseFacts | None"]
+
+
+def tell_all(verdicts: Sequence[Verdicts], facts_of: FactsOf, former: ReleaseFacts | None) -> tuple[CodeFinding, ...]:
+    """The findings of all faults. Names of one import that all lack their module and have no other home are one."""
+    told: list[CodeFinding] = []
+    groups: dict[tuple[object, ...], list[tuple[Fault, CodeFinding]]] = {}
+    for folded in fold(verdicts):
+        fault, finding = folded.fault, tell(folded, verdicts, facts_of, former)
+        if finding.repair is None and fault.statement and fault.what == "module":
+            place = fault.spot.place
+            key = (place.file, place.cell, fault.statement, fault.subject, fault.severity, folded.releases)
+            groups.setdefault(key, []).append((fault, finding))
+        else:
+            told.append(finding)
+    return (*told, *map(_together, groups.values()))
+
+
+def _together(group: Sequence[tuple[Fault, CodeFinding]]) -> CodeFinding:
+    first = group[0][1]
+    if len(group) == 1:
+        return first
+    names = [each.wanted.path[0] for each, _ in group if each.wanted is not None and each.wanted.path]
+    evidence = tuple(dict.fromkeys(line for _, each in group for line in each.finding.evidence))
+    lost = first.finding.summary.partition(", so ")[0]
+    remedy = Remedy(text=f"this release of {first.package} defines none of them: use what took their place")
+    finding = replace(
+        first.finding, summary=f"{lost}, so {', '.join(names)} cannot be imported from it", evidence=evidence,
+        remedy=remedy,
+    )  # fmt: skip
+    return replace(first, finding=finding)
 
 
 def tell(folded: Folded, verdicts: Sequence[Verdicts], facts_of: FactsOf, former: ReleaseFacts | None) -> CodeFinding:

@@ -78,6 +78,8 @@ def _doubt_about_class(found: Found, parsed: ParsedModule, exports: Exports) -> 
     lineage = base_classes(node, parsed, exports)
     if _is_enum(lineage):
         return f"{name} is an enumeration: it is called with a value"
+    if any("TypedDict" in base_names(each) for each, _ in lineage):
+        return f"{name} is a typed dictionary: it takes any keys"
     for at, (each, home) in enumerate(lineage):
         if find_method(each, "__init__") or find_method(each, "__new__") or _named_init(each, home, exports):
             return None

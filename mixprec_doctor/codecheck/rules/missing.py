@@ -38,7 +38,7 @@ def lost_import(need: ImportNeed, lost: Lost) -> Fault:
         return Fault(
             code="MP801", spot=need.spot, severity=Severity.ERROR, subject=need.target.module,
             summary=f"{package} has no module {lost.module}{inner}", cause=deeper.strip(" ()"),
-            evidence=built, raises="ModuleNotFoundError", wanted=wanted, what="module",
+            evidence=built, raises="ModuleNotFoundError", wanted=wanted, what="module", statement=need.statement,
         )  # fmt: skip
     plain = f"{lost.module} has no {lost.name}"
     return Fault(

@@ -68,7 +68,7 @@ def _parameters(need: ClassNeed, method: Method, found: Inherited, facts: Releas
     if _covers(own, theirs):
         return
     wrong = _refused(own, theirs)
-    calls = [each for each in facts.calls_of(method.name) if _conflicts(each, own, theirs)]
+    calls = _calls(method.name, found, own, theirs, facts)
     if not wrong and not calls:
         return
     lacks = tuple(
@@ -76,12 +76,30 @@ def _parameters(need: ClassNeed, method: Method, found: Inherited, facts: Releas
     )
     words = str(wrong) if wrong else f"it does not take {', '.join(lacks) or 'all that it is given'}"
     called = tuple(f"{facts.package} calls it in {each.module}, line {each.line}" for each in calls[:3])
-    severity = Severity.ERROR if wrong and calls else Severity.WARNING
+    severity = Severity.WARNING if calls else Severity.INFO
+    if wrong and calls and _is_interface(found):
+        severity = Severity.ERROR
     yield _fault(
         need, method, found, severity,
         f"{need.name}.{method.name} does not take what {found.fact.owner}.{method.name} takes: {words}",
         evidence=(f"this one is {signature(method.name, own)}", *called),
     )  # fmt: skip
+
+
+def _calls(
+    name: str, found: Inherited, own: Sequence[Parameter], theirs: Sequence[Parameter], facts: ReleaseFacts
+) -> list[CallShape]:
+    """Calls that the base's method takes and the code's refuses. A method that is there to be overridden may be called
+    from anywhere; of another one only calls where the class is known are sure to mean it."""
+    calls = [each for each in facts.calls_of(name) if _conflicts(each, own, theirs)]
+    if _is_interface(found):
+        return calls
+    home, _, owner = found.fact.owner.rpartition(".")
+    return [each for each in calls if each.module == home or facts.names_class(each.module, owner)]
+
+
+def _is_interface(found: Inherited) -> bool:
+    return found.fact.is_abstract or found.fact.only_raises
 
 
 def _fault(
@@ -228,9 +246,10 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         promise="A method of the code overrides one of the release and cannot be called as that is called.",
         explanation=(
             "The least call that the base's signature allows is bound to the method; then every call of a method of "
-            "that name in the release that fits the base. It is an error where both fail, else a warning: the names "
-            "of methods are not all that decides who is called. A property in place of a method, and a plain method "
-            "in place of one that is called on the class, are warnings."
+            "that name in the release that fits the base. It is an error where both fail and the base's method is "
+            "there to be overridden, a warning where a call fails, else a note: perhaps only the code calls it. A "
+            "property in place of a method, and a plain method in place of one that is called on the class, are "
+            "warnings."
         ),
         example="`def apply(self, layer, x)`, and the base's `apply` has a third parameter that the engine gives.",
         cure="Give the method the parameters of the base, or `*args` and `**kwargs`.",
