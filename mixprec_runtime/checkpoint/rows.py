@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from mixprec_doctor.records.format import Format, FormatKind
-from mixprec_runtime.checkpoint.values import FLOATS, numbers
+from mixprec_runtime.checkpoint.values import FLOATS, numbers, read_spans
 from mixprec_runtime.records.checkpoint import DTYPE_BITS, TensorHeader
 
 Tensors = Mapping[str, TensorHeader]
@@ -18,7 +18,8 @@ AWQ_PLACES = (0, 4, 1, 5, 2, 6, 3, 7)  # of the codes in a word (AutoAWQ, packin
 def read_row(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> tuple[float, ...] | None:
     """The weights of one output, dequantized; None for a layout that is not read here.
 
-    GPTQ and AWQ are read in 4 bits, zero points as AutoGPTQ writes them.
+    GPTQ and AWQ are read in 4 bits, zero points as AutoGPTQ writes them, and only where they are on this machine: a
+    row of theirs is a column of the file.
     """
     reader = _READERS.get(form.kind)
     return reader(form, shape, tensors, row) if reader is not None else None
@@ -27,9 +28,7 @@ def read_row(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -
 def _span(tensor: TensorHeader, first: int, count: int) -> bytes:
     """So many elements of a tensor, in file order."""
     size = DTYPE_BITS[tensor.dtype] // 8
-    with tensor.file.open("rb") as stream:
-        stream.seek(tensor.begin + first * size)
-        return stream.read(count * size)
+    return read_spans(tensor, [(first * size, (first + count) * size)])[0]
 
 
 def _column(tensor: TensorHeader, column: int) -> list[int]:
@@ -68,7 +67,7 @@ def _whole(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> 
 
 
 def _gptq(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> tuple[float, ...] | None:
-    if form.bits != 4 or form.variant is not None or form.act_order:
+    if form.bits != 4 or form.variant is not None or form.act_order or not tensors["qweight"].file.is_file():
         return None
     codes = [(word >> 4 * place) & 15 for word in _column(tensors["qweight"], row) for place in range(8)]
     scales, zeros = _scales(tensors["scales"], row), _column(tensors["qzeros"], row // 8)
@@ -78,7 +77,7 @@ def _gptq(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> t
 
 
 def _awq(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> tuple[float, ...] | None:
-    if form.bits != 4 or form.variant is not None:
+    if form.bits != 4 or form.variant is not None or not tensors["qweight"].file.is_file():
         return None
     place = 4 * AWQ_PLACES[row % 8]
     codes, zeros = (
@@ -103,7 +102,9 @@ def _packed(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) ->
 
 def _scales(tensor: TensorHeader, column: int) -> list[float]:
     groups, out = tensor.shape
-    return [_numbers(tensor, group * out + column, 1)[0] for group in range(groups)]
+    size = DTYPE_BITS[tensor.dtype] // 8
+    places = [((group * out + column) * size, (group * out + column + 1) * size) for group in range(groups)]
+    return [numbers(data, tensor.dtype)[0] for data in read_spans(tensor, places)]
 
 
 @cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["FLOATS", "differ", "numbers", "read_bytes"]
+__all__ = ["FLOATS", "differ", "numbers", "read_bytes", "read_spans"]
 
 import struct
+from collections.abc import Iterable
+from typing import BinaryIO
 
-from mixprec_runtime.hub.reading import remote_bytes
+from mixprec_runtime.hub.reading import remote_bytes, remote_spans
 from mixprec_runtime.records.checkpoint import TensorHeader
 
 FLOATS = frozenset({"F16", "BF16", "F32"})
@@ -24,6 +26,21 @@ def read_bytes(tensor: TensorHeader) -> bytes:
     with tensor.file.open("rb") as stream:
         stream.seek(tensor.begin)
         return stream.read(tensor.nbytes)
+
+
+def read_spans(tensor: TensorHeader, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+    """Parts of a tensor, each from its first byte to before its last, counted from the tensor's start."""
+    places = [(tensor.begin + begin, tensor.begin + end) for begin, end in spans]
+    if not tensor.file.is_file():
+        found = remote_spans(tensor.file, set(places))
+        return [found[place] for place in places]
+    with tensor.file.open("rb") as stream:
+        return [_part(stream, begin, end) for begin, end in places]
+
+
+def _part(stream: BinaryIO, begin: int, end: int) -> bytes:
+    stream.seek(begin)
+    return stream.read(end - begin)
 
 
 def numbers(data: bytes, dtype: str) -> tuple[float, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["remote_bytes"]
+__all__ = ["remote_bytes", "remote_spans"]
+
+from collections.abc import Iterable
+from pathlib import Path
 
 from mixprec_runtime.checkpoint.errors import BrokenSafetensors
 from mixprec_runtime.checkpoint.header import read_header
@@ -21,16 +24,24 @@ def remote_bytes(tensor: TensorHeader) -> bytes:
     Its like (norms, orders of groups) will be asked for next, one for each layer: those of the same shard come along,
     several at a time, and are kept. Raises BrokenSafetensors when they cannot be had.
     """
-    origin = origin_of(tensor.file.parent)
-    if origin is None:
-        raise BrokenSafetensors(tensor.file, "is not here any more", "fetch the folder again")
     span = (tensor.begin, tensor.end)
     like = {span} if is_offline() else {span, *(s for s in _like(tensor))}
+    return remote_spans(tensor.file, like)[span]
+
+
+def remote_spans(file: Path, spans: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Bytes ``[begin, end)`` of a file that is not here, several at a time; they are kept.
+
+    Raises BrokenSafetensors when they cannot be had.
+    """
+    origin = origin_of(file.parent)
+    if origin is None:
+        raise BrokenSafetensors(file, "is not here any more", "fetch the folder again")
     try:
-        return fetch_ranges(origin, tensor.file, sorted(like))[span]
+        return fetch_ranges(origin, file, sorted(spans))
     except Exception as fault:  # the library raises a dozen kinds
         words = hub_fault(origin.repository, fault)
-        raise BrokenSafetensors(tensor.file, f"is on the Hub, which gave no part of it: {words}") from fault
+        raise BrokenSafetensors(file, f"is on the Hub, which gave no part of it: {words}") from fault
 
 
 def _like(tensor: TensorHeader) -> list[tuple[int, int]]:
