@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 SECONDS = 900  # for one process
 LOADED = re.compile(r"Loading weights took ([0-9.]+) seconds")
 HELD = re.compile(r"Model loading took ([0-9.]+) (?:GiB|GB)")
+PROFILED, SHOWN = 32, 12  # new tokens that are looked at closely, and kernels that are told
 VOCABULARY = 1000  # tokens are drawn from the first so many, which every vocabulary has
 
 
@@ -36,6 +37,7 @@ class Load:
     new: int  # tokens after a short one
     repeats: int
     short: int = 16
+    profile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class Served:
     decode: tuple[float, ...] = ()
     prefill: tuple[float, ...] = ()
     fault: str | None = None
+    busy: float | None = None  # part of the time of decoding in which the accelerator computes
+    kernels: tuple[tuple[str, float], ...] = ()  # what it computes then, and microseconds per new token of a request
     note: str | None = None  # why the engine alone could not, where mixprec's kernels had to help
 
 
@@ -76,9 +80,12 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--engine-args", type=json.loads, default={}, metavar="JSON", help="for all alike")
     parser.add_argument("--only", action="append", default=[], metavar="SUBJECT")
+    parser.add_argument("--profile", action="store_true", help="what the accelerator does while decoding, too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    load = Load(requests=given.requests, prompt=given.prompt, new=given.new, repeats=given.repeats)
+    load = Load(
+        requests=given.requests, prompt=given.prompt, new=given.new, repeats=given.repeats, profile=given.profile
+    )
     subjects = list(_subjects(given.mix, given.engine_args))
     results = []
     for subject in subjects:
@@ -163,6 +170,8 @@ def _in_process(subject: Subject, load: Load) -> Served:
         peak_bytes=told["peak_bytes"],
         decode=tuple(told["decode"]),
         prefill=tuple(told["prefill"]),
+        busy=told["busy"],
+        kernels=tuple((name, micros) for name, micros in told["kernels"]),
     )
 
 
@@ -205,9 +214,23 @@ def child(asked: str, answer: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_reserved()
-    told = {"start_seconds": start, "peak_bytes": peak, **rates}
+    told = {"start_seconds": start, "peak_bytes": peak, **rates, "busy": None, "kernels": []}
+    if raw["profile"] and torch.cuda.is_available():
+        told |= _profiled(lambda: ask(raw["short"], PROFILED), raw["requests"])
     Path(answer).write_text(json.dumps(told), encoding="utf-8")
     os._exit(0)  # an engine's own end can take longer than all of this, or fail
+
+
+def _profiled(work: Callable[[], float], requests: int) -> dict[str, Any]:
+    """How busy the accelerator is during some decoding, and with what."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        rate = work()
+    spent = {each.key: each.self_device_time_total for each in seen.key_averages() if each.self_device_time_total}
+    most = sorted(spent.items(), key=lambda item: -item[1])[:SHOWN]
+    steps = requests * PROFILED / rate * 1e6
+    return {"busy": sum(spent.values()) / steps, "kernels": [(name[:90], micros / PROFILED) for name, micros in most]}
 
 
 def _row(served: Served) -> str:
@@ -237,6 +260,10 @@ def _page(subjects: Sequence[Subject], results: Sequence[Served], load: Load) ->
         *(_row(each) for each in results),
         "",
     ]
+    for each in results:
+        if each.busy is not None:
+            lines.append(f"{each.subject}, decoding: accelerator busy {each.busy:.0%}; microseconds a step:")
+            lines += [f"  {micros:8.1f} {name}" for name, micros in each.kernels]
     by_name = {each.subject: each for each in results if not each.fault}
     mixed = by_name.get("mixture")
     parts = [each for each in subjects if each.share_bytes]
