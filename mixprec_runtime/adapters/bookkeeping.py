@@ -58,7 +58,9 @@ class Bookkeeper:
     read: dict[str, SourceRead] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     ended: float | None = None  # when every parameter was judged
-    digests: dict[str, bytes] = field(default_factory=dict)  # of the tensors that parts of a layer may share
+    digesting: bool = False  # take the SHA-256 of every tensor, and not only of those that parts of a layer may share
+    digests: dict[str, str] = field(default_factory=dict)
+    digests_before: Mapping[str, str] | None = None  # of an earlier load of the same files
 
     def __post_init__(self) -> None:
         self._storages = {name: _address(parameter) for name, parameter in self.parameters.items()}
@@ -68,17 +70,27 @@ class Bookkeeper:
     def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The planned tensors as ``(checkpoint name, tensor)``; each is checked off before the next is read."""
         for tensor, data in read_tensors(self.planned):
+            if self.digesting or _suffix(tensor.name) in SHARED:
+                self._digest(tensor, data)
             self.recorder.current = tensor.name
             yield tensor.name, data
             self._check_off(tensor, data)
         self.recorder.current = None
 
+    def _digest(self, tensor: RunTensor, data: torch.Tensor) -> None:
+        taken = hashlib.sha256(data.contiguous().reshape(-1).view(torch.uint8).numpy()).hexdigest()
+        self.digests[tensor.name] = taken
+        before = (self.digests_before or {}).get(tensor.name, taken)
+        if before != taken:
+            text = (
+                f"has other bytes than when {tensor.file} was first loaded (SHA-256 {taken[:12]}, then {before[:12]})"
+            )
+            self.faults.append(LoadFault(name=tensor.name, text=f"(source {tensor.source}) {text}"))
+
     def _check_off(self, tensor: RunTensor, data: torch.Tensor) -> None:
         before = self.read.get(tensor.source, SourceRead(tensors=0, bytes=0))
         self.read[tensor.source] = SourceRead(tensors=before.tensors + 1, bytes=before.bytes + tensor.bytes)
         self.progress.add(tensor.bytes)
-        if _suffix(tensor.name) in SHARED:
-            self.digests[tensor.name] = hashlib.sha256(data.contiguous().reshape(-1).view(torch.uint8).numpy()).digest()
         taken = self.recorder.written.get(tensor.name, 0)
         if self.whole and 0 < taken < data.numel():
             text = f"(source {tensor.source}) went in with {taken:,} of {data.numel():,} elements"
@@ -139,7 +151,7 @@ class Bookkeeper:
         suffixes = {_suffix(writer) for writer in writers}
         if len(writers) < 2:
             return False
-        said: dict[str, set[bytes]] = {}
+        said: dict[str, set[str]] = {}
         for writer in writers if suffixes <= SHARED else ():
             said.setdefault(writer.rsplit(".", 2)[0], set()).add(self.digests[writer])  # by the layer, or the expert
         alike = suffixes <= SHARED and all(len(digests) == 1 for digests in said.values())
@@ -172,6 +184,7 @@ class Bookkeeper:
             seconds=round((self.ended or time.perf_counter()) - self.began, 3),
             kept={name: why for name, why in self.kept.items() if not self.recorder.regions.get(name)},
             reworked=tuple(self.recorder.reworked),
+            digests=("same" if self.digests_before is not None else "first") if self.digesting else None,
         )
 
 

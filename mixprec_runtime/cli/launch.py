@@ -26,6 +26,11 @@ from mixprec_doctor.errors import ExitCode
     "--allow-placeholders", is_flag=True, help="Start even if some layers have no kernel here; they raise when used."
 )
 @click.option("--dry-run", is_flag=True, help="Print the exact command and start nothing.")
+@click.option(
+    "--digests",
+    is_flag=True,
+    help="Compare the SHA-256 of every tensor with what it was at the first load; 1 s for 1 GB.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show progress and the account, not the engine's own log.")
 @click.pass_context
 def launch(
@@ -37,6 +42,7 @@ def launch(
     no_verify: bool,
     allow_placeholders: bool,
     dry_run: bool,
+    digests: bool,
     quiet: bool,
 ) -> None:
     """Serve the mixture with the engine's own OpenAI-compatible server, until Ctrl-C.
@@ -51,6 +57,7 @@ def launch(
     from mixprec_runtime.launching.errors import EngineFailed
     from mixprec_runtime.launching.launch import check_port, prepare, serve
     from mixprec_runtime.launching.sharing import shared_as_asked
+    from mixprec_runtime.loading.digests import DIGESTS
     from mixprec_runtime.mixfile.read import read_mix
     from mixprec_runtime.planning.planner import make_plan
 
@@ -85,7 +92,7 @@ def launch(
 
     with TerminalObserver(show_log=not quiet) as observer:
         try:
-            code = serve(prepared, observer)
+            code = serve(prepared, observer, environment={DIGESTS: "1"} if digests else None)
         except EngineFailed as failed:
             observer.close()
             click.secho(f"mixprec: {failed}", fg="red", err=True)

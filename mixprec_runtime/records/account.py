@@ -70,6 +70,7 @@ class LoadAccount:
     seconds: float
     kept: Mapping[str, str] = field(default_factory=dict)  # parameters left as the engine made them, and why
     reworked: tuple[str, ...] = ()  # parameters that the engine changed in place once they were filled
+    digests: str | None = None  # "same" as an earlier load's, taken for the "first" time; None: not taken
 
     def to_json(self) -> dict[str, object]:
         """The ``mixprec.account/1`` document."""

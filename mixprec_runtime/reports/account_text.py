@@ -76,7 +76,14 @@ def _read(accounts: tuple[LoadAccount, ...]) -> Text:
     sources = ", ".join(f"{name} {tensors[name]} tensors {human_bytes(sizes[name])}" for name in tensors)
     filled = sum(account.parameters for account in accounts)
     slowest = max(account.seconds for account in accounts)
-    return Text(f"✓ {filled} parameters filled, each exactly once, in {slowest:.1f} s; read {sources}", style="green")
+    rate = f", {human_bytes(int(sum(sizes.values()) / slowest))}/s" if slowest else ""
+    words = f"✓ {filled} parameters filled, each exactly once, in {slowest:.1f} s{rate}; read {sources}"
+    told = [account.digests for account in accounts if account.digests is not None]
+    if told:
+        words += (
+            "; every tensor is what it was at the first load" if "same" in told else "; digests kept for later loads"
+        )
+    return Text(words, style="green")
 
 
 def _memory(plan: Plan, accounts: tuple[LoadAccount, ...]) -> Table:

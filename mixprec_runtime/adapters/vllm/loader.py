@@ -21,6 +21,7 @@ from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError,
 from mixprec_runtime.adapters.vllm.kept import may_be_kept
 from mixprec_runtime.adapters.vllm.methods import method_name
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
+from mixprec_runtime.loading.digests import digests_wanted, read_digests, write_digests
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
 from mixprec_runtime.records.account import LayerMemory, LoadFault, RefusedKernel
 from mixprec_runtime.runfolder import RunFolderError, read_run
@@ -53,6 +54,7 @@ class MixprecModelLoader(DefaultModelLoader):
             )
             self._books.faults.append(LoadFault(name="run folder", text=fault.fault))
             self._refuse()
+        digesting = digests_wanted() and _rank() == 0  # each rank reads the same files
         self._books = Bookkeeper(
             planned=planned,
             parameters=dict(model.named_parameters()),
@@ -60,6 +62,8 @@ class MixprecModelLoader(DefaultModelLoader):
             elsewhere=lambda name: is_pp_missing_parameter(name, model),
             kept=may_be_kept(model),
             whole=_world() == 1,
+            digesting=digesting,
+            digests_before=read_digests(folder) if digesting else None,
         )
         try:
             with self._books.recorder:
@@ -70,6 +74,11 @@ class MixprecModelLoader(DefaultModelLoader):
         self._books.close(dict(model.named_parameters()))
         if self._books.faults:
             self._refuse()
+        if digesting and self._books.digests_before is None:
+            try:
+                write_digests(folder, self._books.digests)
+            except OSError as fault:
+                logger.warning("mixprec: digests cannot be kept in %s: %s", folder, fault.strerror or fault)
         self._loaded_bytes = dict(_held(model))
 
     def load_model(self, vllm_config: VllmConfig, model_config: ModelConfig, **more: Any) -> nn.Module:  # noqa: ANN401

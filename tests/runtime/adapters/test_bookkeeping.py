@@ -170,6 +170,27 @@ def test_a_parameter_that_may_be_kept_is_neither_poisoned_nor_missed(
     assert load(books) == () and float(parameters["k_scale"]) == -1
 
 
+def test_bytes_that_changed_under_the_same_size_and_time_are_told_by_their_digests(
+    books: Bookkeeper, planned: tuple[RunTensor, ...], tmp_path: Path
+) -> None:
+    books.digesting = True
+    assert load(books) == () and books.account(rank=0, world_size=1).digests == "first"
+    before = dict(books.digests)
+    assert set(before) == {"a", "b", "b.g_idx"}
+    file = Path(planned[0].file)
+    again = Bookkeeper(
+        planned=planned,
+        parameters={"a": torch.zeros(2, 3), "b": torch.zeros(2, 3)},
+        progress=books.progress,
+        digesting=True,
+        digests_before=before,
+    )
+    file.write_bytes(file.read_bytes()[:-24] + bytes(24))
+    (fault,) = load(again)
+    assert fault.startswith(f"a (source base) has other bytes than when {file} was first loaded (SHA-256 ")
+    assert again.account(rank=0, world_size=1).digests == "same"
+
+
 def test_a_refusal_lists_its_faults() -> None:
     text = str(StrictLoadingError(tuple(LoadFault(name=f"t{n}", text="is missing") for n in range(25))))
     assert "25 faults" in text and "t19 is missing" in text and "t20" not in text and "and 5 more" in text

@@ -102,11 +102,21 @@ def test_a_plan_with_one_error_counts_one(shop: Workshop) -> None:
     assert "✗ this mixture cannot be served: 1 error\n" in text and "exactly one source" not in text
 
 
+@pytest.mark.parametrize("digests, words", [
+    ("same", "every tensor is what it was at the first load"), ("first", "digests kept for later loads"),
+])  # fmt: skip
+def test_an_account_says_what_digests_told(shop: Workshop, digests: str, words: str) -> None:
+    shop.checkpoints("base", "gptq")
+    plan = shop.plan("model: base\nsources: {gptq: {path: gptq}}\ndefault: gptq\n")
+    assert words in " ".join(render(account_text(plan, (replace(ACCOUNT, digests=digests),))).split())
+    assert words not in " ".join(render(account_text(plan, (ACCOUNT,))).split())
+
+
 def test_an_account_shows_what_was_read_held_and_replaced(shop: Workshop) -> None:
     shop.checkpoints("base", "gptq")
     plan = shop.plan("model: base\nsources: {gptq: {path: gptq}}\ndefault: gptq\n")
     text = render(account_text(plan, (ACCOUNT, replace(ACCOUNT, rank=1, seconds=2.0))))
-    assert "✓ 18 parameters filled, each exactly once, in 2.0 s; read gptq 7 tensors 1.5 kB" in text
+    assert "✓ 18 parameters filled, each exactly once, in 2.0 s, 750 B/s; read gptq 7 tensors 1.5 kB" in text
     assert "4.0 kB in tensors; the engine's process grew by 6.0 MB" in text
     assert "2 x gptq-int4-g16: GPTQMethod" in text and "Rotary" not in text
     assert text.count("! replaced Marlin: no [such] op") == 1
