@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bench", "bench_kernels", "bench_serving"]
+__all__ = ["bench", "bench_kernels", "bench_loading", "bench_serving"]
 
 import nox
 
@@ -47,3 +47,11 @@ def bench_serving(session: nox.Session, cell: str) -> None:
         python, "-m", "benchmarks.serving", str(folder / "mix.yaml"), *words, *session.posargs,
         env=environment, external=True,
     )  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def bench_loading(session: nox.Session) -> None:
+    """Seconds, memory and bytes from the disk of loading beside the engine's own loader; asserts nothing."""
+    python = engine_python(session, cells_of("engine")[0])
+    environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    session.run(python, "-m", "benchmarks.loading", *session.posargs, env=environment, external=True)
