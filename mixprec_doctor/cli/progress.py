@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["late_progress", "probe_progress", "release_progress"]
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -43,17 +44,27 @@ def release_progress() -> Iterator[Progress]:
 @contextmanager
 def late_progress(*, after: float = 1.0) -> Iterator[Callable[[int, int], None]]:
     """How many releases are done, of how many. Nothing is shown, and nothing imported for it, in the first second."""
-    began = time.monotonic()
     shown: list[Progress] = []
+    turn = threading.Lock()
     with ExitStack() as stack:
 
-        def progress(done: int, total: int) -> None:
-            if not shown and time.monotonic() - began >= after:
+        def show() -> None:
+            with turn:
                 shown.append(stack.enter_context(release_progress()))
-            for each in shown:
-                each(done, total, _Counted())
 
-        yield progress
+        def progress(done: int, total: int) -> None:
+            with turn:
+                for each in shown:
+                    each(done, total, _Counted())
+
+        timer = threading.Timer(after, show)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield progress
+        finally:
+            timer.cancel()
+            turn.acquire()  # a bar that is just being opened is closed too, and none is opened any more
 
 
 class _Counted:

@@ -62,7 +62,9 @@ def check(
         findings=tuple(
             sorted((*(found for each in held for found in each.findings), *find_ladders(project)), key=_order)
         ),
-        ranges=tuple(each.range for each in held if each.range is not None),
+        ranges=tuple(
+            each.range for each in held if each.range is not None and each.checked.package in project.packages()
+        ),
         unheld=tuple(sorted(project.packages() - {each.checked.package for each in held})),
         unread=(*project.unread, *(note for each in held for note in each.unread)),
     )

@@ -53,7 +53,7 @@ def verdict(report: CodeReport) -> str:
     ignored = f", {report.suppressed} ignored by comments" if report.suppressed else ""
     if not report.checked:
         return f"{found}{ignored}; none names a package that is looked at"
-    unheld = f"; not against {' and '.join(report.unheld)}, which nothing was found of" if report.unheld else ""
+    unheld = f"; not against {' and '.join(report.unheld)}, which the code names too" if report.unheld else ""
     return f"{found}{ignored}, against {against}{unheld}"
 
 
