@@ -146,7 +146,7 @@ def expert_states(
         found = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
         counted = {name: value for name, value in state.items() if not isinstance(value, torch.Tensor)}
         if expert == 0:
-            kept = {name: value.new_empty((experts, *value.shape)) for name, value in found.items()}
+            kept = {name: _room_for(experts, value) for name, value in found.items()}
             numbers = counted
         shapes = {name: value.shape[1:] for name, value in kept.items()}
         if numbers != counted or shapes != {name: value.shape for name, value in found.items()}:
@@ -154,6 +154,12 @@ def expert_states(
         for name, value in found.items():
             kept[name][expert].copy_(value)
     return kept, numbers
+
+
+def _room_for(experts: int, value: torch.Tensor) -> torch.Tensor:
+    """Memory for that many tensors of a kind, each with its own order of dimensions, which kernels mind."""
+    dense = torch.empty_like(value)  # of the same strides where they leave no gaps
+    return value.new_empty(0).new_empty_strided((experts, *value.shape), (value.numel(), *dense.stride()))
 
 
 def _state(part: ExpertPart, kernel: str, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> State:

@@ -119,6 +119,8 @@ def _apart(asked: Any, model: str, rest: str, experts: str) -> int:
     environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     with log.open("w", encoding="utf-8") as stream:
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=stream, text=True, check=False, env=environment)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(done.stdout)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     failed = {"model": model, "rest": rest, "experts": experts, "failed": done.returncode, "log": str(log)}
     print(lines[-1] if lines else json.dumps(failed), flush=True)

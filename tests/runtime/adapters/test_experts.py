@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="experts are tensors")
 
 from mixprec_doctor.records.format import Activation, Format, FormatKind  # noqa: E402
+from mixprec_doctor.records.workload import LinearShape  # noqa: E402
 from mixprec_runtime.adapters.experts import (  # noqa: E402
     INNER,
     ORDERS,
@@ -20,7 +22,9 @@ from mixprec_runtime.adapters.experts import (  # noqa: E402
     linear_of,
     part_tensors,
 )
+from mixprec_runtime.adapters.judging import bound_of  # noqa: E402
 from mixprec_runtime.adapters.layers import DTYPES  # noqa: E402
+from mixprec_runtime.adapters.making import portable_refusals  # noqa: E402
 from mixprec_runtime.packing.generated import generated_layer  # noqa: E402
 from mixprec_runtime.planning.ranks import AXES, WHOLE  # noqa: E402
 from mixprec_runtime.reference.dequantize import dequantize  # noqa: E402
@@ -38,7 +42,21 @@ FORMATS = {
     "fp8-channel": Format(**FP8, scale="channel", activation=Activation.DYNAMIC),
     "fp8-block": Format(**FP8, scale="block", block=(128, 128), activation=Activation.DYNAMIC),
 }
-TILES = "portable tiles"  # of all formats
+
+
+@dataclass(frozen=True)
+class Asked:
+    format: Format
+    shape: LinearShape
+
+
+def kernels(part: ExpertPart) -> list[str]:
+    """The portable kernels that take one of the part's matrices on a CPU, in BF16."""
+    shape = LinearShape(
+        inputs=part.inputs, outputs=part.widths, full_inputs=part.inputs, full_outputs=part.widths
+    )  # fmt: skip
+    asked = portable_refusals(Asked(part.format, shape), dtype="bfloat16", device="cpu", capability=None)
+    return [name for name, reasons in asked if not reasons]
 
 
 def made(form: Format, name: str) -> tuple[ExpertPart, list[list[dict[str, torch.Tensor]]]]:
@@ -80,14 +98,17 @@ def cases() -> Iterator[tuple[str, str]]:
 def test_every_expert_computes_what_its_own_tensors_mean(name: str, which: str) -> None:
     form = FORMATS[name]
     part, matrices = made(form, which)
-    kept, numbers = expert_states(part, TILES, filled(part, matrices), torch.float32)
-    run = linear_of(part, TILES)
-    x = torch.randn(5, part.inputs, generator=torch.Generator().manual_seed(1))
-    for expert in range(EXPERTS):
-        state = {name: value[expert] for name, value in kept.items()}
-        wide = torch.cat([dequantize(form, matrix) for matrix in matrices[expert]])
-        right = x @ wide.t()
-        assert float((run(x, {**state, **numbers}) - right).norm() / right.norm()) < 1e-3
+    x = torch.randn(5, part.inputs, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    found = kernels(part)
+    assert found
+    for kernel in found:
+        kept, numbers = expert_states(part, kernel, filled(part, matrices), torch.bfloat16)
+        run = linear_of(part, kernel)
+        for expert in range(EXPERTS):
+            state = {name: value[expert] for name, value in kept.items()}
+            right = x.float() @ torch.cat([dequantize(form, matrix) for matrix in matrices[expert]]).t()
+            error = float((run(x, {**state, **numbers}).float() - right).norm() / right.norm())
+            assert error < bound_of(form), kernel
 
 
 @pytest.mark.parametrize("name", ["gptq", "awq", "w4a16", "fp8-channel", "fp8-block"])
