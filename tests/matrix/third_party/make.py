@@ -52,6 +52,8 @@ def compress(base: Path, out: Path, recipe: Recipe) -> None:
     from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
     from transformers import LlamaForCausalLM
 
+    if not torch.cuda.is_available():
+        torch.Tensor.pin_memory = lambda tensor: tensor  # the AWQ modifier pins its cache even where nothing copies it
     model = LlamaForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     settings: dict[str, Any] = {"ignore": ["lm_head"], **recipe.settings}
     if "scheme" in settings:
