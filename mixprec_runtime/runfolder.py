@@ -7,7 +7,16 @@ beside its final place and renamed, so a folder of that name is always whole.
 
 from __future__ import annotations
 
-__all__ = ["METHOD", "RUN_FILE", "RunFolderError", "RunTensor", "read_run", "run_folder_path", "write_run_folder"]
+__all__ = [
+    "METHOD",
+    "RUN_FILE",
+    "RunFolderError",
+    "RunTensor",
+    "read_left_out",
+    "read_run",
+    "run_folder_path",
+    "write_run_folder",
+]
 
 import contextlib
 import hashlib
@@ -28,7 +37,7 @@ from mixprec_runtime.planning.cachescales import NUMBER
 from mixprec_runtime.planning.fusing import shared_units
 from mixprec_runtime.planning.kernels import handed_over
 from mixprec_runtime.records.mix import BASE_SOURCE
-from mixprec_runtime.records.plan import Plan
+from mixprec_runtime.records.plan import LeftOut, Plan
 
 RUN_FILE = "mixprec-run.json"
 COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
@@ -191,12 +200,24 @@ def _run_file(plan: Plan) -> dict[str, object]:
         for tensor in layer.tensors
     ]
     files = sorted({str(tensor["file"]) for tensor in tensors})
-    return document("run", {"files": {file: _state(Path(file)) for file in files}, "tensors": tensors})
+    left_out = [asdict(tensor) for tensor in plan.left_out]
+    return document(
+        "run", {"files": {file: _state(Path(file)) for file in files}, "tensors": tensors, "left_out": left_out}
+    )
 
 
 def _state(file: Path) -> dict[str, int]:
     status = file.stat()
     return {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def read_left_out(folder: Path) -> tuple[LeftOut, ...]:
+    """Tensors that the plan of a run folder leaves out; none where that was not written down."""
+    try:
+        raw = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        return tuple(LeftOut(**tensor) for tensor in raw.get("left_out", ()))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return ()
 
 
 def read_run(folder: Path) -> tuple[RunTensor, ...]:

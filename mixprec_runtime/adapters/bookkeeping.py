@@ -18,6 +18,7 @@ from mixprec_runtime.adapters.poison import Poison
 from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
 from mixprec_runtime.loading.state import ProgressFile
 from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
+from mixprec_runtime.records.plan import LeftOut
 from mixprec_runtime.runfolder import RunTensor
 
 SHOWN = 20
@@ -58,6 +59,7 @@ class Bookkeeper:
     read: dict[str, SourceRead] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     ended: float | None = None  # when every parameter was judged
+    left_out: tuple[LeftOut, ...] = ()
     digesting: bool = False  # take the SHA-256 of every tensor, and not only of those that parts of a layer may share
     digests: dict[str, str] = field(default_factory=dict)
     digests_before: Mapping[str, str] | None = None  # of an earlier load of the same files
@@ -184,6 +186,7 @@ class Bookkeeper:
             seconds=round((self.ended or time.perf_counter()) - self.began, 3),
             kept={name: why for name, why in self.kept.items() if not self.recorder.regions.get(name)},
             reworked=tuple(self.recorder.reworked),
+            left_out=self.left_out,
             digests=("same" if self.digests_before is not None else "first") if self.digesting else None,
         )
 

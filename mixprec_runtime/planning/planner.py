@@ -22,6 +22,7 @@ from mixprec_runtime.planning.experts import spread
 from mixprec_runtime.planning.folding import find_folded
 from mixprec_runtime.planning.fusing import find_unfusable
 from mixprec_runtime.planning.language import language_config
+from mixprec_runtime.planning.leaving import left_out
 from mixprec_runtime.planning.modules import class_name, is_derived
 from mixprec_runtime.planning.norms import follow
 from mixprec_runtime.planning.origin import find_strangers
@@ -124,6 +125,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
         totals=_totals(layers, base, split.world),
         findings=tuple(findings),
         stages=split.stages,
+        left_out=left_out(opened, layers, base.config),
     )
 
 

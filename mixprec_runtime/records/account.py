@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mixprec_doctor.records.document import document
+from mixprec_runtime.records.plan import LeftOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class LoadAccount:
     seconds: float
     kept: Mapping[str, str] = field(default_factory=dict)  # parameters left as the engine made them, and why
     reworked: tuple[str, ...] = ()  # parameters that the engine changed in place once they were filled
+    left_out: tuple[LeftOut, ...] = ()  # tensors of the sources that the plan does not take, and why
     digests: str | None = None  # "same" as an earlier load's, taken for the "first" time; None: not taken
 
     def to_json(self) -> dict[str, object]:
@@ -86,6 +88,7 @@ class LoadAccount:
             LayerMemory(**{**layer, "members": tuple(layer.get("members", ()))}) for layer in raw["layers"]
         )
         fields["refused"] = tuple(RefusedKernel(**kernel) for kernel in raw["refused"])
+        fields["left_out"] = tuple(LeftOut(**tensor) for tensor in raw.get("left_out", ()))
         fields["reworked"] = tuple(raw.get("reworked", ()))
         fields["faults"] = tuple(LoadFault(**fault) for fault in raw["faults"])
         return cls(**fields)

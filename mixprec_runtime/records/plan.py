@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["LayerPlan", "Plan", "PlannedSource", "Totals"]
+__all__ = ["LayerPlan", "LeftOut", "Plan", "PlannedSource", "Totals"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mixprec_doctor.records.document import document
@@ -61,6 +61,15 @@ class PlannedSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A tensor of a source that no layer of the plan takes, and why that loses nothing."""
+
+    name: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Totals:
     """Sums over all layers; ``bf16_bytes`` is what the same model holds with every parameter in 2 bytes."""
 
@@ -90,6 +99,7 @@ class Plan:
     findings: tuple[Finding, ...]
     kernels: tuple[KernelChoice, ...] = ()  # what serves its linear layers, as far as known
     stages: int = 1  # of pipeline parallelism, that its ranks are in
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -105,6 +115,7 @@ class Plan:
                 "sources": {name: str(source.path) for name, source in self.sources.items()},
                 "hub": {name: source.hub for name, source in self.sources.items() if source.hub is not None},
                 "layers": [layer.to_json() for layer in self.layers],
+                "left_out": [asdict(tensor) for tensor in self.left_out],
                 "totals": self.totals.to_json(),
                 "findings": [finding.to_json() for finding in self.findings],
                 "kernels": [choice.to_json() for choice in self.kernels],

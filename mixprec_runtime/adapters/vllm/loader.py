@@ -24,7 +24,7 @@ from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 from mixprec_runtime.loading.digests import digests_wanted, read_digests, write_digests
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
 from mixprec_runtime.records.account import LayerMemory, LoadFault, RefusedKernel
-from mixprec_runtime.runfolder import RunFolderError, read_run
+from mixprec_runtime.runfolder import RunFolderError, read_left_out, read_run
 
 logger = logging.getLogger("vllm.mixprec")
 
@@ -62,6 +62,7 @@ class MixprecModelLoader(DefaultModelLoader):
             elsewhere=lambda name: is_pp_missing_parameter(name, model),
             kept=may_be_kept(model),
             whole=_world() == 1,
+            left_out=read_left_out(folder),
             digesting=digesting,
             digests_before=read_digests(folder) if digesting else None,
         )
