@@ -54,10 +54,7 @@ class Answers:
     def _is_certainly_missing(self, module: str, name: str, fault: str) -> bool:
         if "in a circle" in fault or "cannot be parsed" in fault or (name.startswith("__") and name.endswith("__")):
             return False
-        parsed = self._sources.module(module)
-        offer = self._offers.offer(module, name)
-        by_table = parsed is not None and "__getattr__" in parsed.by_name  # whose tables look_up has read
-        return offer is Offer.NOTHING or (offer is Offer.UNKNOWN and by_table)
+        return self._offers.beside_getattr(module, name) is Offer.NOTHING  # look_up has read its __getattr__
 
     def call(self, module: str, name: str) -> CallFact:
         """How a class or function is called, by the module and name of its definition."""

@@ -15,6 +15,7 @@ from mixprec_doctor.codecheck.repairs import Mending, mend
 from mixprec_doctor.records.codefinding import CodeFinding
 from mixprec_doctor.records.finding import Finding, Remedy
 
+_WRITABLE = frozenset({"MP801", "MP802", "MP805"})  # of imports and of calls
 FactsOf = Callable[[int], "ReleaseFacts | None"]
 
 
@@ -59,6 +60,9 @@ def tell(folded: Folded, verdicts: Sequence[Verdicts], facts_of: FactsOf, former
     mending = mend(fault, facts, former=last_good or former) if facts is not None else Mending()
     elsewhere = [facts_of(at) for at in (*folded.releases[:-1], *folded.fine)]
     mending = mending.held_against([each for each in elsewhere if each is not None])
+    repair = mending.repair
+    if repair is not None and fault.code not in _WRITABLE:
+        repair = replace(repair, certain=False)  # how a chain reaches its name, only people can rewrite
     evidence = (*fault.evidence, *mending.evidence, *_since(folded, verdicts))
     text = mending.advice or fault.advice
     return CodeFinding(
@@ -71,7 +75,7 @@ def tell(folded: Folded, verdicts: Sequence[Verdicts], facts_of: FactsOf, former
         source=fault.spot.source,
         package=facts.package,
         releases=tuple(verdicts[at].version or "" for at in folded.releases),
-        repair=mending.repair,
+        repair=repair,
     )  # fmt: skip
 
 

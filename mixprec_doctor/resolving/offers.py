@@ -61,6 +61,10 @@ class Offers:
             self._answers[key] = self._ask(module, name)
         return self._answers[key]
 
+    def beside_getattr(self, module: str, name: str) -> Offer:
+        """The same for who has read the module's ``__getattr__`` and found that it does not make the name."""
+        return self._ask(module, name, getattr_is_read=True)
+
     def _look(self, name: str) -> Truth:
         top, _, rest = name.partition(".")
         if top in sys.stdlib_module_names:
@@ -112,7 +116,7 @@ class Offers:
     def _site_paths(self) -> list[Path]:
         return [Path(each) for each in self._environment.site_paths] if self._environment else []
 
-    def _ask(self, module: str, name: str) -> Offer:
+    def _ask(self, module: str, name: str, *, getattr_is_read: bool = False) -> Offer:
         if module.partition(".")[0] in sys.stdlib_module_names:
             return Offer.UNKNOWN
         parsed = self._sources.module(module)
@@ -124,7 +128,9 @@ class Offers:
             return Offer.ATTRIBUTE
         if parsed.is_package and (there := self._sources.has_module(inner)) is not Truth.NO:
             return Offer.SUBMODULE if there is Truth.YES else Offer.UNKNOWN
-        if "__getattr__" in parsed.by_name or _COMPUTED.search(parsed.source) or name in self._names_stored(parsed):
+        if "__getattr__" in parsed.by_name and not getattr_is_read:
+            return Offer.UNKNOWN
+        if _COMPUTED.search(parsed.source) or name in self._names_stored(parsed):
             return Offer.UNKNOWN
         if name.startswith("__") or re.search(rb"\bglobal\b[^\n]*\b%s\b" % re.escape(name).encode(), parsed.source):
             return Offer.UNKNOWN
