@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mixprec_doctor.records.format import Format
+from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_doctor.records.workload import LinearShape, StoredTensor, Workload, WorkloadLayer
 from mixprec_runtime.checkpoint.formats import ModuleWeights
 from mixprec_runtime.planning.experts import expert_layer
@@ -59,13 +59,18 @@ def workload_of(plan: Plan, mix: Mix, *, ranks: int | None = None) -> Workload:
             format=form,
             shape=shape,
             source=source,
-            folder=str(plan.sources[source].path),
+            folder=str(plan.sources[BASE_SOURCE if _is_plain(form, plan) else source].path),
             units=tuple(units),
             parts=tuple(tuple(_stored(tensor) for tensor in planned[name].tensors) for name in units[0]),
         )
         for (source, form, shape), units in groups.items()
     )
     return Workload(name=str(mix.file), dtype=_dtype(mix, config), ranks=ranks, layers=layers)
+
+
+def _is_plain(form: Format, plan: Plan) -> bool:
+    """Whether a layer is served without a source's config, which an engine may refuse for what others hold of it."""
+    return form.kind is FormatKind.PLAIN and plan.sources[BASE_SOURCE].quantization is None
 
 
 def _counts(layer: LayerPlan, config: Mapping[str, object]) -> bool:

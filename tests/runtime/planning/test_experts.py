@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mixprec_runtime.mixfile.read import read_mix
 from mixprec_runtime.planning.experts import expert_layer, is_router
+from mixprec_runtime.planning.workload import workload_of
 from mixprec_runtime.records.plan import Plan
 from tests.runtime.builders import HIDDEN, LAYOUTS, MIDDLE, Layout, Tensor, Tensors, Workshop, model_tensors, plain
 
@@ -141,3 +143,12 @@ def test_a_source_with_another_number_of_experts_is_another_model(moe: Workshop)
     moe.checkpoint("gptq", with_experts(LAYOUTS["gptq"][0]), num_experts=EXPERTS + 1)
     (other,) = [finding for finding in moe.plan(MIX + "default: gptq\n").findings if finding.code == "MP614"]
     assert other.evidence == (f"num_experts: base {EXPERTS}, source {EXPERTS + 1}",)
+
+
+def test_a_plain_router_is_tried_without_the_config_of_its_source_and_experts_are_not_tried(moe: Workshop) -> None:
+    text = MIX + "rules: [{targets: ['re:.*\\.experts\\..*'], source: gptq}]\n"
+    plan = moe.plan(text)
+    workload = workload_of(plan, read_mix(moe.root / "mix.yaml"))
+    tried = {module: layer.folder for layer in workload.layers for unit in layer.units for module in unit}
+    assert tried["model.layers.0.mlp.gate"] == str(moe.root / "base")
+    assert not any(".experts." in module for module in tried)
