@@ -90,7 +90,7 @@ class FillRecorder(TorchDispatchMode):
         for name, p in self._parameters.items():
             if not p.is_meta:
                 self._by_storage.setdefault(p.untyped_storage().data_ptr(), []).append(name)
-        self._targets: dict[Any, tuple[tuple[int, str], ...]] = {}
+        self._targets: dict[Any, tuple[tuple[tuple[int, str], ...], bool]] = {}
         self._turn = 0
         self._turns: dict[str, dict[Region, int]] = {name: {} for name in self._parameters}
         self._current: str | None = None
@@ -110,6 +110,11 @@ class FillRecorder(TorchDispatchMode):
         self._current = name
         self._turn += 1
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled while weights are loaded; guarding against it would double the cost of each operator."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,  # noqa: ANN401
@@ -119,18 +124,19 @@ class FillRecorder(TorchDispatchMode):
     ) -> Any:  # noqa: ANN401
         """Run the operator, then note what it wrote."""
         kwargs = kwargs or {}
+        known = self._targets.get(func)
+        if known is None:
+            known = self._targets[func] = _targets(func), _is_arithmetic(func)
+        targets, arithmetic = known
         result = func(*args, **kwargs)
-        targets = self._targets.get(func)
-        if targets is None:
-            targets = self._targets[func] = _targets(func)
         for position, name in targets:
             target = args[position] if position < len(args) else kwargs.get(name)
             for at, tensor in enumerate(target if isinstance(target, list | tuple) else (target,)):
                 if isinstance(tensor, torch.Tensor):
-                    self._note(func, tensor, _source(args, at))
+                    self._note(tensor, _source(args, at), arithmetic=arithmetic)
         return result
 
-    def _note(self, func: Any, target: torch.Tensor, source: torch.Tensor | None) -> None:  # noqa: ANN401
+    def _note(self, target: torch.Tensor, source: torch.Tensor | None, *, arithmetic: bool) -> None:
         if not target.numel() or target.is_meta:
             return
         for name in self._by_storage.get(target.untyped_storage().data_ptr(), ()):
@@ -140,7 +146,7 @@ class FillRecorder(TorchDispatchMode):
             else:
                 offset = target.storage_offset() - parameter.storage_offset()
                 region = Region(offset, tuple(target.shape), target.stride())
-            if _is_arithmetic(func) or self._turns[name].get(region) == self._turn:
+            if arithmetic or self._turns[name].get(region) == self._turn:
                 self.reworked[name] = None
                 continue
             self._turns[name][region] = self._turn
