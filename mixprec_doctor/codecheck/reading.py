@@ -125,7 +125,7 @@ class _Reader:
                 tree, where,
                 test=self._questions.guard,
                 absolute=lambda statement: absolute(statement, file),
-                foreign=self.names.is_foreign,
+                foreign=self.names.is_foreign, source=text.source,
             )  # fmt: skip
         except RecursionError:
             self._unread.append((file.shown, _TOO_DEEP))

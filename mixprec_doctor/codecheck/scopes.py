@@ -92,11 +92,11 @@ ReadTest = Callable[[ast.expr, Scope], "Guard | None"]
 
 def read_scopes(
     tree: ast.Module, file: str, *, test: ReadTest, absolute: Callable[[ast.ImportFrom], str | None],
-    foreign: Callable[[str], bool],
+    foreign: Callable[[str], bool], source: str,
 ) -> FileScopes:  # fmt: skip
     """The scopes of a file. ``test`` makes the guard of a condition that is about releases, ``absolute`` the module
     of a relative import, and ``foreign`` says of a module that no release decides whether it is there."""
-    reader = _Scopes(file, test, absolute, foreign)
+    reader = _Scopes(file, test, absolute, foreign, source)
     module = Scope(kind="module")
     reader.scopes[id(tree)] = module
     reader.block(tree.body, module, ())
@@ -111,11 +111,14 @@ class _Scopes:
         test: ReadTest,
         absolute: Callable[[ast.ImportFrom], str | None],
         foreign: Callable[[str], bool],
+        source: str,
     ) -> None:
         self._file = file
         self._test = test
         self._absolute = absolute
         self._foreign = foreign
+        self._has_walruses = ":=" in source  # most files have none, and looking for them costs a third
+        self._has_globals = "global" in source or "nonlocal" in source
         self.sites: list[Site] = []
         self.tries: dict[TryKey, Try] = {}
         self.scopes: dict[int, Scope] = {}
@@ -162,7 +165,7 @@ class _Scopes:
         self.scopes[id(node)] = inner
         for name in _arguments(node.args):
             inner.bind(name, Bound(node.lineno, None, guards))
-        for each in ast.walk(node):
+        for each in ast.walk(node) if self._has_globals else ():
             if isinstance(each, (ast.Global, ast.Nonlocal)):
                 inner.elsewhere |= set(each.names)
         self._waiting.append((node.body, inner, guards))
@@ -269,7 +272,7 @@ class _Scopes:
                 scope.bind(name, Bound(line, None, guards))
 
     def _walruses(self, statement: ast.stmt, scope: Scope, guards: Guards) -> None:
-        for node in _heads(statement):
+        for node in _heads(statement) if self._has_walruses else ():
             for each in ast.walk(node):
                 if isinstance(each, ast.NamedExpr):
                     scope.bind(each.target.id, Bound(each.lineno, each.value, guards))
