@@ -4,7 +4,6 @@ Arguments: a run folder, and the folder of an ordinary checkpoint.
 """
 
 import json
-import pickle
 import sys
 
 OURS = "mixprec_runtime.adapters.vllm."
@@ -51,14 +50,8 @@ def main() -> None:
         "ordinary": type(made._loader_of(plain)).__name__, "base": base.__name__,
         "draft": get_model_loader(LoadConfig(load_format="mixprec")).load_config.load_format,
     }  # fmt: skip
-    sys.stdout.write(json.dumps({"answers": answers, "pickled": pickle.dumps(config).hex()}))
-
-
-def received() -> None:
-    """In another process: what the arrival of a pickled config does."""
-    config = pickle.loads(bytes.fromhex(sys.stdin.read()))  # noqa: S301  made by ourselves
-    sys.stdout.write(json.dumps({"config": type(config).__name__, **state()}))
+    sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":
-    main() if len(sys.argv) > 1 else received()
+    main()

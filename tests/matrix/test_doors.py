@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def run(words: list[str], *, given: str = "", **environment: str) -> str:
+def run(words: list[str], **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, *words], input=given, capture_output=True, text=True, timeout=400, check=False,
+        [sys.executable, *words], capture_output=True, text=True, timeout=400, check=False,
         env={**os.environ, **ENVIRONMENT, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
@@ -90,6 +91,7 @@ def generated(tmp_path: Path, arguments: dict[str, object], **environment: str) 
 
 
 def test_llm_serves_what_prepare_gives(mix: Path, tmp_path: Path) -> None:
+    """Also: a worker, to which the mixture's config comes from another process, has the loader that it needs."""
     prepared = mixprec_runtime.vllm.prepare(mix, verify=False, seed=7)
     folder = Path(prepared.pop("model"))
     assert prepared == {"max_model_len": 64, "dtype": "bfloat16", "enforce_eager": True, "seed": 7}
@@ -110,8 +112,7 @@ def test_the_engine_s_tables_change_for_a_mixture_only(mix: Path) -> None:
     folder = mixprec_runtime.vllm.prepare(mix, verify=False)["model"]
     script = str(Path(__file__).with_name("door_answers.py"))
     lines = run([script, folder, str(mix.parent / "gptq")]).splitlines()
-    told: dict[str, Any] = json.loads(lines[-1])
-    answers = told["answers"]
+    answers: dict[str, Any] = json.loads(lines[-1])
     untouched = {"auto": "DefaultModelLoader", "dummy": "DummyModelLoader", "mixprec": "refused"}
     untouched |= {"imported": ["entrance", "plugin"]}
     assert answers["installed"] == untouched
@@ -124,8 +125,6 @@ def test_the_engine_s_tables_change_for_a_mixture_only(mix: Path) -> None:
     assert answers["handed"] == {
         "mixture": "MixprecModelLoader", "ordinary": "super", "base": "DefaultModelLoader", "draft": "auto",
     }  # fmt: skip
-    worker = json.loads(run([script], given=told["pickled"]).splitlines()[-1])
-    assert (worker["config"], worker["auto"]) == ("MixprecConfig", "MixprecAutoLoader")
 
 
 def test_reading_the_adapter_finds_nothing_broken_in_the_release_that_is_here() -> None:
@@ -143,7 +142,9 @@ def test_another_model_is_the_same_with_and_without_mixprec(mix: Path, tmp_path:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("flags", [[], ["--load-format", "mixprec"], ["--quantization", "mixprec"]], ids=str)
+@pytest.mark.parametrize(
+    "flags", [[], ["--load-format", "mixprec", "--quantization", "mixprec"]], ids=["bare", "named"]
+)
 def test_the_engine_s_server_serves_a_run_folder_by_itself(mix: Path, tmp_path: Path, flags: list[str]) -> None:
     folder = mixprec_runtime.vllm.prepare(mix, verify=False)["model"]
     port = free_port()
@@ -164,8 +165,6 @@ def test_the_engine_s_server_serves_a_run_folder_by_itself(mix: Path, tmp_path: 
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    import time
-
     until = time.monotonic() + 300
     while not healthy(url):
         assert server.poll() is None and time.monotonic() < until, log.read_text(encoding="utf-8")[-6000:]
