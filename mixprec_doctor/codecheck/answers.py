@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from mixprec_doctor.codecheck.facts import CallFact, CallShape, ClassFact, MemberFact, NameFact, Presence
-from mixprec_doctor.codecheck.members import class_fact, member_fact
+from mixprec_doctor.codecheck.members import class_fact, may_make_another, member_fact
 from mixprec_doctor.records.environment import Environment
 from mixprec_doctor.resolving.offers import Offer, Offers
 from mixprec_doctor.resolving.symbols import module_of
@@ -65,14 +65,15 @@ class Answers:
         if found.value is not None and not parameters:
             return CallFact()
         certain = doubt_about(found, self._exports) is None
+        swapped = may_make_another(found, self._exports)
         if not any(each.kind == "VAR_KEYWORD" for each in parameters) or not isinstance(found.node, ast.ClassDef):
-            return CallFact(parameters=parameters, certain=certain)
+            return CallFact(parameters=parameters, certain=certain, swapped=swapped)
         on = forwarding_of(found, self._exports)
         if on is None:
-            return CallFact(parameters=parameters, certain=certain)
+            return CallFact(parameters=parameters, certain=certain, swapped=swapped)
         return CallFact(
-            parameters=parameters, certain=certain, handed_on=on.parameters, handed_to=on.target.name,
-            looked_at=tuple(sorted(on.looked_at)), added=tuple(sorted(on.added)),
+            parameters=parameters, certain=certain, swapped=swapped, handed_on=on.parameters,
+            handed_to=on.target.name, looked_at=tuple(sorted(on.looked_at)), added=tuple(sorted(on.added)),
         )  # fmt: skip
 
     def of_class(self, module: str, name: str) -> ClassFact | None:
@@ -119,6 +120,7 @@ class Answers:
                 before = text[max(0, each.start() - 7) : each.start()]
                 if before.endswith((b"super()", b"cls")):  # on to the base itself
                     continue
+                on_self = re.search(rb"(?<![\w.])self$", before) is not None
                 shape = _shape(text, each.end() - 1)
                 if shape is not None:
                     line = text.count(b"\n", 0, each.start()) + 1
@@ -126,7 +128,7 @@ class Answers:
                         module=module, line=line, positional=sum(not isinstance(a, ast.Starred) for a in shape.args),
                         starred=any(isinstance(a, ast.Starred) for a in shape.args),
                         keywords=tuple(word.arg for word in shape.keywords if word.arg is not None),
-                        spread=any(word.arg is None for word in shape.keywords),
+                        spread=any(word.arg is None for word in shape.keywords), on_self=on_self,
                     ))  # fmt: skip
         return found
 

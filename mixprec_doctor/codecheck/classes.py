@@ -5,13 +5,13 @@ from __future__ import annotations
 __all__ = ["ClassReader", "parameters_of_function"]
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from mixprec_doctor.codecheck.lines import Text
 from mixprec_doctor.codecheck.names import Names
-from mixprec_doctor.codecheck.needs import Alternative, ClassNeed, Meaning, Method
+from mixprec_doctor.codecheck.needs import Alternative, Arguments, ClassNeed, Meaning, Method
 from mixprec_doctor.codecheck.scopes import FileScopes, Scope, Site
 from mixprec_doctor.source.lineage import last_name
 
@@ -41,6 +41,16 @@ class ClassReader:
         self._names = names
         self._known: dict[int, _Known] = {}  # by the id of the node
         self._nodes: list[ast.ClassDef] = []  # keeps the ids
+        self._calls: dict[str, set[Arguments]] = {}
+
+    def called(self, method: str, given: Arguments) -> None:
+        """Note a call of a method on something."""
+        self._calls.setdefault(method, set()).add(given)
+
+    def calls(self, needs: Iterable[ClassNeed]) -> dict[str, tuple[Arguments, ...]]:
+        """What the code gives to methods that its classes define."""
+        names = {method.name for each in needs for method in each.methods}
+        return {name: tuple(sorted(given, key=repr)) for name, given in self._calls.items() if name in names}
 
     def note(self, node: ast.ClassDef, scope: Scope) -> None:
         """Give a class its number."""

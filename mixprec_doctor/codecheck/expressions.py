@@ -129,6 +129,8 @@ class ExpressionReader:
                 )  # fmt: skip
             return
         self._classes.made(callee, scope, node.lineno)
+        if isinstance(callee, ast.Attribute):
+            self._classes.called(callee.attr, arguments_of(node))
         meaning = self._meaning(callee, scope, hidden) if isinstance(callee, (ast.Name, ast.Attribute)) else ()
         if not meaning:
             yield from self._walk(callee, scope, guards, hidden)

@@ -45,12 +45,13 @@ class NameFact:
 class CallFact:
     """How something is called. ``certain``: nothing in the source speaks against these parameters.
 
-    ``handed_on`` are those of what gets the further keywords, ``looked_at`` the words that are asked for on the way,
-    ``added`` those that are given there.
+    ``swapped``: its ``__new__`` may make an object of another class. ``handed_on`` are the parameters of what gets the
+    further keywords, ``looked_at`` the words that are asked for on the way, ``added`` those that are given there.
     """
 
     parameters: tuple[Parameter, ...] = ()
     certain: bool = False
+    swapped: bool = False
     handed_on: tuple[Parameter, ...] = ()
     handed_to: str = ""
     looked_at: tuple[str, ...] = ()
@@ -58,7 +59,11 @@ class CallFact:
 
     def to_json(self) -> dict[str, Any]:
         """An object; parameters as lists."""
-        raw: dict[str, Any] = {"p": [_parameter(each) for each in self.parameters], "c": self.certain}
+        raw: dict[str, Any] = {
+            "p": [_parameter(each) for each in self.parameters],
+            "c": self.certain,
+            "s": self.swapped,
+        }
         if self.handed_to:
             raw |= {"h": [_parameter(each) for each in self.handed_on], "t": self.handed_to,
                     "l": list(self.looked_at), "a": list(self.added)}  # fmt: skip
@@ -70,6 +75,7 @@ class CallFact:
         return cls(
             parameters=tuple(_from_list(each) for each in raw["p"]),
             certain=raw["c"],
+            swapped=raw["s"],
             handed_on=tuple(_from_list(each) for each in raw.get("h", ())),
             handed_to=raw.get("t", ""),
             looked_at=tuple(raw.get("l", ())),
@@ -129,7 +135,7 @@ class ClassFact:
 
 @dataclass(frozen=True, kw_only=True)
 class CallShape:
-    """A call of a method somewhere in a package: where it stands and what it gives."""
+    """A call of a method somewhere in a package: where it stands and what it gives; ``on_self``: on ``self``."""
 
     module: str
     line: int
@@ -137,15 +143,20 @@ class CallShape:
     starred: bool
     keywords: tuple[str, ...]
     spread: bool
+    on_self: bool = False
 
     def to_json(self) -> list[Any]:
         """A list of the fields."""
-        return [self.module, self.line, self.positional, self.starred, list(self.keywords), self.spread]
+        given = [self.positional, self.starred, list(self.keywords), self.spread]
+        return [self.module, self.line, *given, self.on_self]
 
     @classmethod
     def from_json(cls, raw: Sequence[Any]) -> CallShape:
         """The record that ``to_json`` wrote."""
-        return cls(module=raw[0], line=raw[1], positional=raw[2], starred=raw[3], keywords=tuple(raw[4]), spread=raw[5])
+        return cls(
+            module=raw[0], line=raw[1], positional=raw[2], starred=raw[3], keywords=tuple(raw[4]), spread=raw[5],
+            on_self=raw[6],
+        )  # fmt: skip
 
 
 def _parameter(each: Parameter) -> list[Any]:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from mixprec_doctor.codecheck.facts import Presence
 from mixprec_doctor.codecheck.faults import Fault
+from mixprec_doctor.codecheck.following import Followed, follow
 from mixprec_doctor.codecheck.lineages import Inherited, Lineages
 from mixprec_doctor.codecheck.needs import (
     Arguments,
@@ -108,7 +109,8 @@ class _Judge:
             if need.target.package == self._facts.package:
                 yield from judge_import(need, self._facts)
         elif isinstance(need, ClassNeed):
-            yield from judge_class(need, self._lineages, self._reach, self._facts, self._before)
+            calls = self._project.calls
+            yield from judge_class(need, self._lineages, self._reach, self._facts, self._before, calls)
         elif isinstance(need, CallNeed) and need.super_of is not None:
             yield from self._super_call(need)
         elif (target := self._target(need)) is not None:
@@ -142,13 +144,37 @@ class _Judge:
     def _call(self, need: CallNeed, target: Target) -> Iterator[Fault]:
         called = called_of(target, self._facts)
         chosen = self._reach.chosen(need.of)
-        if called is None or chosen is None:
+        if called is None or chosen is None or self._is_replaced(called):
             return
         given = _together(chosen.made, need.arguments)
         yield from judge_call(need, given, called)
         before = called_of(target, self._former) if self._former is not None else None
         if before is not None and chosen.made is None:
             yield from judge_shift(need, given, before, called)
+
+    def _is_replaced(self, called: Called) -> bool:
+        """Whether the code puts something of its own in the place of what it calls."""
+        if called.fact.swapped and (called.module, called.name) in self._extended:
+            return True
+        whole = (called.module, called.name, "")
+        return whole in self._replaced or (called.module, called.name, called.member) in self._replaced
+
+    @cached_property
+    def _replaced(self) -> frozenset[tuple[str, str, str]]:
+        """Definitions of the package that the code patches."""
+        targets = (
+            each.target for need in self._project.needs if isinstance(need, PatchNeed) for each in need.of
+            if each.target is not None and each.target.package == self._facts.package
+        )  # fmt: skip
+        found = (follow(each, self._facts) for each in dict.fromkeys(targets))
+        return frozenset((each.module, each.name, each.member) for each in found if isinstance(each, Followed))
+
+    @cached_property
+    def _extended(self) -> frozenset[tuple[str, str]]:
+        """Classes of the package that classes of the code are built on."""
+        classes = (each for each in self._project.needs if isinstance(each, ClassNeed))
+        bases = (base for each in classes for base in self._lineages.bases(each)[0])
+        return frozenset((each.module, each.name) for each in bases)
 
     def _super_call(self, need: CallNeed) -> Iterator[Fault]:
         owner = self._lineages.of(need.super_of) if need.super_of is not None else None

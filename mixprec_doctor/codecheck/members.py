@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["class_fact", "member_fact"]
+__all__ = ["class_fact", "may_make_another", "member_fact"]
 
 import ast
 from abc import ABC
@@ -13,7 +13,7 @@ from mixprec_doctor.codecheck.facts import CallFact, ClassFact, MemberFact, Pres
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.decorators import keeps_signature
 from mixprec_doctor.source.exports import Exports, Found
-from mixprec_doctor.source.lineage import Lineage, base_classes, last_name, resolve_expression
+from mixprec_doctor.source.lineage import Lineage, base_classes, find_method, last_name, resolve_expression
 from mixprec_doctor.source.module import ParsedModule, bindings_of
 
 _NOTHING = {"object", "ABC", "Generic", "Protocol"}
@@ -74,6 +74,21 @@ def member_fact(found: Found, name: str, exports: Exports) -> MemberFact:
     if _is_dynamic(lineage, exports) or any(True for each, home in lineage for _ in _unread(each, home, exports)):
         return MemberFact(presence=Presence.UNKNOWN)
     return MemberFact(presence=Presence.MISSING)
+
+
+def may_make_another(found: Found, exports: Exports) -> bool:
+    """Whether a ``__new__`` of a class makes objects of something else than the class that it is called on."""
+    for each, home in _lineage(found, exports) or ():
+        made = find_method(each, "__new__")
+        if made is None or not made.args.args:
+            continue
+        own = made.args.args[0].arg
+        for node in ast.walk(home.whole(made)):
+            if isinstance(node, ast.Call) and last_name(node.func) == "__new__" and node.args:
+                first = node.args[0]
+                if not (isinstance(first, ast.Name) and first.id == own):
+                    return True
+    return False
 
 
 def _lineage(found: Found, exports: Exports) -> Lineage | None:

@@ -7,12 +7,14 @@ __all__ = ["Given", "Names", "OwnFile", "Thing"]
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from mixprec_doctor.codecheck.needs import Alternative, Arguments, Guard, Meaning, Target
-from mixprec_doctor.codecheck.scopes import Bound, Scope
+from mixprec_doctor.codecheck.scopes import Bound, FileScopes, Scope
 from mixprec_doctor.source.module import dotted
 
 _DEEPEST = 12
+_MOST_THINGS = 64
 _IMPORTERS = {"import_module", "__import__", "importorskip"}
 
 Guards = tuple[Guard, ...]
@@ -46,6 +48,14 @@ class Names:
     def __init__(self, packages: Iterable[str]) -> None:
         self.packages = frozenset(packages)
         self.files: dict[str, Scope] = {}
+        self.scopes: dict[int, Scope] = {}  # of functions and classes, by the id of their nodes
+
+    def add(self, module: str, scopes: FileScopes) -> None:
+        """Take a file of the code; of two so named the first stays."""
+        known = self.files.get(module)
+        if known is None or known.node is scopes.module.node:
+            self.files[module] = scopes.module
+        self.scopes |= scopes.scopes
 
     def is_wanted(self, module: str) -> bool:
         """Whether a module is of one of the packages."""
@@ -57,7 +67,9 @@ class Names:
 
     def meaning(self, node: ast.expr, scope: Scope, line: int) -> Meaning:
         """What an expression stands for, as data; empty where it certainly is nothing of a package."""
-        things = list(self.things(node, scope, line))
+        things = list(islice(self.things(node, scope, line), _MOST_THINGS + 1))
+        if len(things) > _MOST_THINGS:
+            return ()  # bound again and again from itself: what it is then, nobody can say
         if not any(each.target for each in things):
             return ()
         return tuple(Alternative(each.target, each.guards, each.made) for each in things)

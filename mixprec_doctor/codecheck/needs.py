@@ -208,6 +208,7 @@ class Project:
     needs: tuple[Need, ...]
     tries: Mapping[TryKey, Try] = field(default_factory=dict)
     unread: tuple[tuple[str, str], ...] = ()
+    calls: Mapping[str, tuple[Arguments, ...]] = field(default_factory=dict)  # of methods that classes override
     mentions: Mapping[str, tuple[Guards, ...]] = field(default_factory=dict)  # of functions, by their names
 
     def packages(self) -> frozenset[str]:

@@ -44,6 +44,8 @@ class Questions:
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self._given: dict[str, tuple[ast.expr, Scope]] = {}  # arguments of the function that is looked into
+        self.unknown = False  # whether something was asked of a file that was not read yet
 
     def guard(self, test: ast.expr, scope: Scope) -> Guard | None:
         """The guard that a condition is; None for one that says nothing about releases."""
@@ -144,7 +146,40 @@ class Questions:
             return EveryOf((attribute, Undecided(ast.unparse(call))))
         if last == "bool" and len(call.args) == 1:
             return self.read(call.args[0], scope, depth + 1)
+        if (answered := self._answered(call, scope, depth)) is not None:
+            return answered
         return Undecided(ast.unparse(call)) if self._is_about_versions(call, scope, depth) else None
+
+    def _answered(self, call: ast.Call, scope: Scope, depth: int) -> Test | None:
+        """What a function of the code answers that has one ``return``: ``vllm_version_is("0.9.1")``."""
+        if not isinstance(call.func, (ast.Name, ast.Attribute)) or depth > _DEEPEST:
+            return None
+        things = list(self._names.things(call.func, scope, call.lineno))
+        self.unknown = self.unknown or self._is_elsewhere(call.func, scope)
+        own = things[0].own if len(things) == 1 else None
+        inside = self._names.scopes.get(id(own)) if isinstance(own, ast.FunctionDef) else None
+        if inside is None or not isinstance(own, ast.FunctionDef):
+            return None
+        returns = [each.value for each in ast.walk(own) if isinstance(each, ast.Return) and each.value is not None]
+        if len(returns) != 1:
+            return None
+        before, names = self._given, [each.arg for each in own.args.args]
+        given = {name: (value, scope) for name, value in zip(names, call.args, strict=False)}
+        self._given = given | {word.arg: (word.value, scope) for word in call.keywords if word.arg}
+        try:
+            return self.read(returns[0], inside, depth + 1)
+        finally:
+            self._given = before
+
+    def _is_elsewhere(self, node: ast.expr, scope: Scope) -> bool:
+        """Whether a name comes from a module that is no package that is looked at, and not read yet."""
+        root = dotted(node).partition(".")[0]
+        found = scope.find(root)
+        things = [each.thing for each in found[1]] if found else []
+        return any(
+            isinstance(thing, tuple) and not self._names.is_wanted(thing[0]) and thing[0] not in self._names.files
+            for thing in things
+        )
 
     def _taken(self, call: ast.Call, scope: Scope) -> AttributeTest | None:
         """``getattr(module, "name", None)``."""
@@ -176,6 +211,7 @@ class Questions:
         if found is None:
             return None
         home, bounds = found
+        self.unknown = self.unknown or self._is_elsewhere(node, scope)
         things = [each.thing for each in bounds]
         if len(things) == 1 and isinstance(things[0], ast.expr) and not isinstance(things[0], ast.Constant):
             return None if of_none or bounds[0].guards else self.read(things[0], home, depth + 1)
@@ -269,9 +305,12 @@ class Questions:
             return None
         if isinstance(node, ast.Call) and len(node.args) == 1 and dotted(node.func).rpartition(".")[2] in _MAKERS:
             return self._literal(node.args[0], scope, depth + 1)
+        if isinstance(node, ast.Name) and node.id in self._given:
+            value, home = self._given[node.id]
+            return self._literal(value, home, depth + 1)
         if isinstance(node, ast.Name) and (found := scope.find(node.id)) is not None and len(found[1]) == 1:
-            value = found[1][0].thing
-            return self._literal(value, found[0], depth + 1) if isinstance(value, ast.expr) else None
+            thing = found[1][0].thing
+            return self._literal(thing, found[0], depth + 1) if isinstance(thing, ast.expr) else None
         if isinstance(node, (ast.Tuple, ast.List)):
             parts = tuple(_integers(node))
             return parts if len(parts) == len(node.elts) else None

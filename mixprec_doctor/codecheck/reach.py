@@ -59,7 +59,7 @@ class Reach:
         return every(self._guard(each) for each in guards)
 
     def reached(self, need: Need) -> Truth:
-        """Whether a need is reached: by its guards, and by some mention of the function around it, where there is any."""
+        """Whether a need is reached: by its guards, and by a mention of the function around it if there is any."""
         found = self.runs(need.guards)
         for part in (need.within or "").split("."):
             if found is not Truth.NO and (mentions := self._mentions.get(part)):

@@ -53,6 +53,7 @@ class _Reader:
         self._questions = Questions(self.names)
         self._mention = re.compile(rb"\b(?:%s)\b" % b"|".join(re.escape(each.encode()) for each in self.names.packages))
         self._read: list[Read] = []
+        self._again: list[int] = []  # files with conditions that name what another file defines
         self._waiting: list[tuple[CodeFile, bytes]] = []
         self._unread: list[tuple[str, str]] = []
 
@@ -119,9 +120,18 @@ class _Reader:
         return None
 
     def _note(self, file: CodeFile, text: Text, tree: ast.Module) -> None:
+        self._questions.unknown = False
+        scopes = self._scopes(file, text, tree)
+        if scopes is not None:
+            if self._questions.unknown:
+                self._again.append(len(self._read))
+            self._read.append(Read(file, text, tree, scopes))
+            self.names.add(file.module, scopes)
+
+    def _scopes(self, file: CodeFile, text: Text, tree: ast.Module) -> FileScopes | None:
         where = f"{file.shown}:{text.cell}" if text.cell is not None else file.shown
         try:
-            scopes = read_scopes(
+            return read_scopes(
                 tree, where,
                 test=self._questions.guard,
                 absolute=lambda statement: absolute(statement, file),
@@ -129,12 +139,20 @@ class _Reader:
             )  # fmt: skip
         except RecursionError:
             self._unread.append((file.shown, _TOO_DEEP))
-            return
-        self._read.append(Read(file, text, tree, scopes))
-        self.names.files.setdefault(file.module, scopes.module)
+            return None
+
+    def _read_again(self) -> None:
+        """Files whose conditions name what files define that were read after them."""
+        for at in self._again:
+            read = self._read[at]
+            scopes = self._scopes(read.file, read.text, read.tree)
+            if scopes is not None:
+                self._read[at] = replace(read, scopes=scopes)
+                self.names.add(read.file.module, scopes)
 
     def project(self) -> Project:
         """All needs of all that was read."""
+        self._read_again()
         classes = ClassReader(self.names)
         needs: list[Need] = []
         tries: dict[TryKey, Try] = {}
@@ -152,6 +170,7 @@ class _Reader:
         needs = [*_with_builds(needs, own), *own]
         return Project(
             files=0, needs=tuple(needs), tries=tries, unread=tuple(sorted(self._unread)),
+            calls=classes.calls(own),
             mentions=self._mentions(needs),
         )  # fmt: skip
 

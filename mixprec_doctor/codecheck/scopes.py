@@ -92,12 +92,12 @@ ReadTest = Callable[[ast.expr, Scope], "Guard | None"]
 
 def read_scopes(
     tree: ast.Module, file: str, *, test: ReadTest, absolute: Callable[[ast.ImportFrom], str | None],
-    foreign: Callable[[str], bool], source: str,
+    foreign: Callable[[str], bool], source: str = "global nonlocal :=",
 ) -> FileScopes:  # fmt: skip
     """The scopes of a file. ``test`` makes the guard of a condition that is about releases, ``absolute`` the module
     of a relative import, and ``foreign`` says of a module that no release decides whether it is there."""
     reader = _Scopes(file, test, absolute, foreign, source)
-    module = Scope(kind="module")
+    module = Scope(kind="module", node=tree)
     reader.scopes[id(tree)] = module
     reader.block(tree.body, module, ())
     reader.bodies()

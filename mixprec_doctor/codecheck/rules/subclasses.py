@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["EXPLANATIONS", "judge_class"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mixprec_doctor.codecheck.binding import Misfit, bind, plain_parameters
 from mixprec_doctor.codecheck.facts import CallShape, MemberFact, Presence
@@ -23,9 +23,14 @@ _ON_CLASSES = {"classmethod", "staticmethod"}
 
 
 def judge_class(
-    need: ClassNeed, lineages: Lineages, reach: Reach, facts: ReleaseFacts, before: tuple[Lineages, ReleaseFacts] | None
+    need: ClassNeed,
+    lineages: Lineages,
+    reach: Reach,
+    facts: ReleaseFacts,
+    before: tuple[Lineages, ReleaseFacts] | None,
+    calls: Mapping[str, Sequence[Arguments]],
 ) -> Iterator[Fault]:
-    """What does not fit between a class and its bases in a release."""
+    """What does not fit between a class and its bases in a release. ``calls`` are those of the code itself."""
     for base in need.bases:
         if isinstance(base, tuple) and base:
             chosen = reach.chosen(base)
@@ -39,14 +44,16 @@ def judge_class(
                     )  # fmt: skip
     for method in need.methods:
         if not method.name.startswith("__"):
-            yield from _override(need, method, lineages, facts)
+            yield from _override(need, method, lineages, facts, calls.get(method.name, ()))
             if before is not None:
                 yield from _forgotten(need, method, lineages, facts, before)
     if not need.is_base and not need.is_abstract:
         yield from _left_out(need, lineages, facts)
 
 
-def _override(need: ClassNeed, method: Method, lineages: Lineages, facts: ReleaseFacts) -> Iterator[Fault]:
+def _override(
+    need: ClassNeed, method: Method, lineages: Lineages, facts: ReleaseFacts, own_calls: Sequence[Arguments]
+) -> Iterator[Fault]:
     if any(each is not need and _defines(each, method.name) for each in lineages.own(need)):
         return  # it overrides another method of the code, which is judged itself
     found = lineages.inherited(need, method.name)
@@ -60,10 +67,12 @@ def _override(need: ClassNeed, method: Method, lineages: Lineages, facts: Releas
         words = f"is a {method.kind}, and {found.fact.owner} has a {found.fact.kind} of that name"
         yield _fault(need, method, found, Severity.WARNING, f"{need.name}.{method.name} {words}")
     elif kinds != {"property"} and found.fact.call.certain:
-        yield from _parameters(need, method, found, facts)
+        yield from _parameters(need, method, found, facts, own_calls)
 
 
-def _parameters(need: ClassNeed, method: Method, found: Inherited, facts: ReleaseFacts) -> Iterator[Fault]:
+def _parameters(
+    need: ClassNeed, method: Method, found: Inherited, facts: ReleaseFacts, own_calls: Sequence[Arguments]
+) -> Iterator[Fault]:
     theirs, own = found.fact.call.parameters, plain_parameters(method.parameters)
     if _covers(own, theirs):
         return
@@ -79,6 +88,9 @@ def _parameters(need: ClassNeed, method: Method, found: Inherited, facts: Releas
     severity = Severity.WARNING if calls else Severity.INFO
     if wrong and calls and _is_interface(found):
         severity = Severity.ERROR
+    if any(bind(each, theirs) and not bind(each, own) for each in own_calls):
+        severity = Severity.INFO
+        called += ("the code itself calls it with arguments that only its own takes",)
     yield _fault(
         need, method, found, severity,
         f"{need.name}.{method.name} does not take what {found.fact.owner}.{method.name} takes: {words}",
@@ -91,7 +103,12 @@ def _calls(
 ) -> list[CallShape]:
     """Calls that the base's method takes and the code's refuses. A method that is there to be overridden may be called
     from anywhere; of another one only calls where the class is known are sure to mean it."""
-    calls = [each for each in facts.calls_of(name) if _conflicts(each, own, theirs)]
+    fact = facts.of_class(found.base.module, found.base.name)
+    family = {each.rpartition(".")[0] for each in (fact.lineage if fact is not None else ())}
+    calls = [
+        each for each in facts.calls_of(name)
+        if _conflicts(each, own, theirs) and (not each.on_self or each.module in family)
+    ]  # fmt: skip
     if _is_interface(found):
         return calls
     home, _, owner = found.fact.owner.rpartition(".")
