@@ -89,15 +89,19 @@ def _awq(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> tu
 
 
 def _packed(form: Format, shape: tuple[int, ...], tensors: Tensors, row: int) -> tuple[float, ...] | None:
-    if form.bits not in (4, 8) or form.symmetric is False or form.act_order:
+    if form.bits not in (4, 8) or form.act_order:
         return None
     packed, per = tensors["weight_packed"], 32 // form.bits
     words = memoryview(_span(packed, row * packed.shape[1], packed.shape[1])).cast("I")
     top, middle = (1 << form.bits) - 1, 1 << (form.bits - 1)
-    codes = [((word >> form.bits * place) & top) - middle for word in words for place in range(per)]
+    codes = [(word >> form.bits * place) & top for word in words for place in range(per)]
     groups = tensors["weight_scale"].shape[1]
-    scales = _numbers(tensors["weight_scale"], row * groups, groups)
-    return tuple(code * scales[at * groups // shape[1]] for at, code in enumerate(codes[: shape[1]]))
+    scales, zeros = _numbers(tensors["weight_scale"], row * groups, groups), [middle] * groups
+    if form.symmetric is False:  # zero points lie packed along the outputs
+        points = _span(tensors["weight_zero_point"], row // per * groups, groups)
+        zeros = [(word >> form.bits * (row % per)) & top for word in memoryview(points).cast("I")]
+    of = [at * groups // shape[1] for at in range(shape[1])]
+    return tuple((code - zeros[group]) * scales[group] for code, group in zip(codes, of, strict=False))
 
 
 def _scales(tensor: TensorHeader, column: int) -> list[float]:

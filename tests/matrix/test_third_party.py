@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mixprec_doctor.records.finding import Severity
 from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.demo.checkpoints import DemoCheckpoints
 from mixprec_runtime.mixfile.read import read_mix
@@ -93,6 +94,25 @@ def test_smoothed_layers_have_the_norms_that_were_smoothed_with_them(plan: Plan,
     for at in range(30):
         for norm, partner in (("input_layernorm", "self_attn.q_proj"), ("post_attention_layernorm", "mlp.up_proj")):
             assert sources[f"model.layers.{at}.{norm}"] == sources[f"model.layers.{at}.{partner}"]
+
+
+@pytest.mark.parametrize(
+    "target, splits", [("down", True), ("(gate|up)", True), ("o", False), ("(gate|up|down)", False)]
+)
+def test_layers_that_awq_scaled_against_each_other_are_not_split(
+    target: str, splits: bool, demo: DemoCheckpoints, tmp_path: Path
+) -> None:
+    """llm-compressor moves scales from up to down; from v to o it does not, where there are fewer heads of v."""
+    (recipe,) = [each for each in RECIPES if each.name == "int4-awq"]
+    content = {
+        "model": str(demo.base),
+        "sources": {"awq": {"path": str(folder_of(cache_folder(), recipe))}},
+        "rules": [{"targets": [f"re:.*{target}_proj$"], "source": "awq"}],
+    }
+    file = tmp_path / "split.yaml"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    findings = make_plan(read_mix(file)).findings
+    assert ("MP637" in {each.code for each in findings if each.severity is Severity.ERROR}) is splits
 
 
 def test_it_foresees_a_text_as_the_same_weights_do_in_float32(

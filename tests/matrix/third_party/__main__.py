@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from mixprec_runtime.cache import cache_folder
-from mixprec_runtime.demo.checkpoints import DemoCheckpoints, current_checkpoints
+from mixprec_runtime.demo.manifest import is_current as is_made
 from mixprec_runtime.demo.quantizer import quantizer_interpreter
+from mixprec_runtime.demo.recipes import find_recipe
 from tests.matrix.third_party.recipes import RECIPES, is_current
 
 ROOT = Path(__file__).parents[3]
@@ -24,15 +25,16 @@ QUIET = {
 def main() -> int:
     """The maker's exit code; 0 where nothing is missing."""
     cache = cache_folder().absolute()
-    demo = current_checkpoints(cache)
-    if not isinstance(demo, DemoCheckpoints):
-        sys.stderr.write(f"the demo's checkpoints are not in {cache}: mixprec demo --checkpoints-only\n")
+    recipe = find_recipe("base")
+    base = cache / "demo" / recipe.folder
+    if not is_made(base, recipe):
+        sys.stderr.write(f"the demo's base model is not in {cache}: mixprec demo --checkpoints-only\n")
         return 1
     missing = [recipe.name for recipe in RECIPES if not is_current(cache, recipe)]
     if not missing:
         return 0
     python = quantizer_interpreter(cache, print)
-    command = [str(python), "-u", "-m", "tests.matrix.third_party.make", str(demo.base), str(cache), *missing]
+    command = [str(python), "-u", "-m", "tests.matrix.third_party.make", str(base), str(cache), *missing]
     return subprocess.run(
         command, env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=False
     ).returncode

@@ -30,6 +30,8 @@ FORMATS = (
     Format(kind=FormatKind.AWQ, bits=4, group=32, symmetric=False),
     Format(kind=FormatKind.PACKED, bits=4, group=32, symmetric=True),
     Format(kind=FormatKind.PACKED, bits=8, group=None, symmetric=True),
+    Format(kind=FormatKind.PACKED, bits=4, group=32, symmetric=False),
+    Format(kind=FormatKind.PACKED, bits=8, group=64, symmetric=False),
 )
 
 
