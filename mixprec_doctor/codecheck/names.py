@@ -67,15 +67,21 @@ class Names:
 
     def meaning(self, node: ast.expr, scope: Scope, line: int) -> Meaning:
         """What an expression stands for, as data; empty where it certainly is nothing of a package."""
-        things = list(islice(self.things(node, scope, line), _MOST_THINGS + 1))
-        if len(things) > _MOST_THINGS:
-            return ()  # bound again and again from itself: what it is then, nobody can say
+        things = list(self.things(node, scope, line))
         if not any(each.target for each in things):
             return ()
         return tuple(Alternative(each.target, each.guards, each.made) for each in things)
 
     def things(self, node: ast.expr, scope: Scope, line: int, depth: int = 0) -> Iterator[Thing]:
         """All that an expression may stand for, in the order in which it is bound."""
+        if depth:
+            yield from self._things(node, scope, line, depth)
+            return
+        found = list(islice(self._things(node, scope, line, depth), _MOST_THINGS + 1))
+        # Bound again and again from itself: what it is in the end, nobody can say.
+        yield from found if len(found) <= _MOST_THINGS else (Thing(),)
+
+    def _things(self, node: ast.expr, scope: Scope, line: int, depth: int) -> Iterator[Thing]:
         if depth > _DEEPEST:
             yield Thing()
         elif isinstance(node, ast.Name):

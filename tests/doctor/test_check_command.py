@@ -327,3 +327,8 @@ def test_the_hook_for_pre_commit_runs_a_command_that_is_there() -> None:
     assert f"{script} = " in (ROOT / "pyproject.toml").read_text().partition("[project.scripts]")[2]
     assert command in DOCTOR_COMMANDS
     assert hook["language"] == "python"
+
+
+def test_a_name_bound_from_itself_again_and_again_is_read_in_time(run: Run) -> None:
+    write("x.py", "import vllm as x\n" + "x = x.a\n" * 80 + "x.b(x)\n")
+    assert run(".") == 1  # following every path through the bindings would not end
