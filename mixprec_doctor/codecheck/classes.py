@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ClassReader", "parameters_of_function"]
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -47,9 +47,9 @@ class ClassReader:
         """Note a call of a method on something."""
         self._calls.setdefault(method, set()).add(given)
 
-    def calls(self, needs: Iterable[ClassNeed]) -> dict[str, tuple[Arguments, ...]]:
-        """What the code gives to methods that its classes define."""
-        names = {method.name for each in needs for method in each.methods}
+    def calls(self, needs: Iterable[ClassNeed], patched: Set[str]) -> dict[str, tuple[Arguments, ...]]:
+        """What the code gives to methods that its classes define, and to names that it patches."""
+        names = patched | {method.name for each in needs for method in each.methods}
         return {name: tuple(sorted(given, key=repr)) for name, given in self._calls.items() if name in names}
 
     def note(self, node: ast.ClassDef, scope: Scope) -> None:

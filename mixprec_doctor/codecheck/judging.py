@@ -118,7 +118,7 @@ class _Judge:
                 if not self._is_told(need, target):
                     yield from judge_chain(need, target, _imported(need), self._facts)
             elif isinstance(need, PatchNeed):
-                yield from judge_patch(need, target, _imported(need), self._facts, self._former)
+                yield from judge_patch(need, target, _imported(need), self._facts, self._former, self._project)
             else:
                 yield from self._call(need, target)
 

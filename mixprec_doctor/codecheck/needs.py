@@ -208,7 +208,8 @@ class Project:
     needs: tuple[Need, ...]
     tries: Mapping[TryKey, Try] = field(default_factory=dict)
     unread: tuple[tuple[str, str], ...] = ()
-    calls: Mapping[str, tuple[Arguments, ...]] = field(default_factory=dict)  # of methods that classes override
+    calls: Mapping[str, tuple[Arguments, ...]] = field(default_factory=dict)  # of what is overridden or patched
+    loads: frozenset[str] = frozenset()  # of the names that are patched those that the code reads as attributes
     mentions: Mapping[str, tuple[Guards, ...]] = field(default_factory=dict)  # of functions, by their names
 
     def packages(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ __all__ = ["read_project"]
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from mixprec_doctor.codecheck.classes import ClassReader
@@ -15,7 +15,7 @@ from mixprec_doctor.codecheck.expressions import ExpressionReader
 from mixprec_doctor.codecheck.files import CodeFile, find_files, read_content, read_text
 from mixprec_doctor.codecheck.lines import Text
 from mixprec_doctor.codecheck.names import Names
-from mixprec_doctor.codecheck.needs import ClassNeed, Guard, ImportNeed, Need, Project, Target, Try, TryKey
+from mixprec_doctor.codecheck.needs import ClassNeed, Guard, ImportNeed, Need, PatchNeed, Project, Target, Try, TryKey
 from mixprec_doctor.codecheck.notebooks import UnreadableNotebook, cells_of
 from mixprec_doctor.codecheck.questions import Questions
 from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes, words_of
@@ -167,12 +167,20 @@ class _Reader:
             except RecursionError:
                 self._unread.append((read.file.shown, _TOO_DEEP))
         own = tuple(classes.needs())
+        patched = {each.words.rpartition(".")[2] for each in needs if isinstance(each, PatchNeed)}
         needs = [*_with_builds(needs, own), *own]
         return Project(
             files=0, needs=tuple(needs), tries=tries, unread=tuple(sorted(self._unread)),
-            calls=classes.calls(own),
+            calls=classes.calls(own, patched), loads=frozenset(self._loads(patched)),
             mentions=self._mentions(needs),
         )  # fmt: skip
+
+    def _loads(self, names: Set[str]) -> Iterator[str]:
+        """Those of some names that the code reads as attributes of something."""
+        for read in self._read if names else ():
+            for node in ast.walk(read.tree):
+                if isinstance(node, ast.Attribute) and node.attr in names and isinstance(node.ctx, ast.Load):
+                    yield node.attr
 
     def _mentions(self, needs: Iterable[Need]) -> dict[str, tuple[tuple[Guard, ...], ...]]:
         """The guards around every mention of a function that needs something: what calls it."""

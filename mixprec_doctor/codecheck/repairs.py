@@ -14,6 +14,7 @@ from mixprec_doctor.codecheck.following import Followed, follow
 from mixprec_doctor.codecheck.needs import Target
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.records.codefinding import Repair
+from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.resolving.layout import LAYOUTS
 from mixprec_doctor.resolving.symbols import within
 
@@ -30,25 +31,37 @@ class Mending:
     evidence: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     place: tuple[str, str] | None = None  # module and name that the repair would import
+    call: tuple[str, str, str] | None = None  # module, name and member of what gets the renamed keyword
 
     def held_against(self, others: Iterable[ReleaseFacts]) -> Mending:
         """The same, its repair uncertain where another release of those asked for does not have what it names."""
-        if self.repair is None or not self.repair.certain or self.place is None:
+        if self.repair is None or not self.repair.certain:
             return self
-        module, name = self.place
         for facts in others:
-            if not _is_there(module, name, facts):
-                note = f"{facts.version} does not have it there, so one line cannot serve all releases"
+            if not self._fits(facts):
+                note = f"{facts.version} does not have it so: one line cannot serve all these releases"
                 return replace(
                     self, repair=replace(self.repair, certain=False), evidence=(*self.evidence, note)
                 )  # fmt: skip
         return self
+
+    def _fits(self, facts: ReleaseFacts) -> bool:
+        """Whether the repaired code would be right in a release."""
+        if self.call is not None and self.repair is not None:
+            return _has_word(self.call, self.repair.new, facts)
+        return self.place is None or _is_there(*self.place, facts)
+
+
+def _has_word(call: tuple[str, str, str], word: str, facts: ReleaseFacts) -> bool:
+    return word in {each.name for each in _parameters(call[:2], call[2], facts)}
 
 
 def mend(fault: Fault, facts: ReleaseFacts, *, former: ReleaseFacts | None) -> Mending:
     """What a release has in place of what is missing. ``former`` is a release in which the code was right."""
     if fault.wanted is not None and fault.what in ("module", "name"):
         return _moved(fault, fault.wanted, facts, former)
+    if fault.keyword and fault.called is not None and former is not None:
+        return _renamed(fault, fault.called, facts, former)
     return Mending()
 
 
@@ -73,6 +86,42 @@ def _moved(fault: Fault, wanted: Target, facts: ReleaseFacts, former: ReleaseFac
         commands=(f"from {best.module} import {name}",),
         place=(best.module, name),
     )
+
+
+def _renamed(fault: Fault, called: tuple[str, str], facts: ReleaseFacts, former: ReleaseFacts) -> Mending:
+    """What a keyword is called now: certain where one parameter went and one came, in one place and otherwise alike."""
+    before = _parameters(called, fault.member, former)
+    after = fault.parameters
+    if fault.keyword not in {each.name for each in before}:
+        return Mending()
+    gone = [at for at, each in enumerate(before) if each.name not in {one.name for one in after}]
+    come = [at for at, each in enumerate(after) if each.name not in {one.name for one in before}]
+    if len(gone) != 1 or len(come) != 1:
+        return Mending(evidence=(f"{former.version} has {fault.keyword}",))
+    old, new = before[gone[0]], after[come[0]]
+    alike = (old.kind, old.annotation, old.default) == (new.kind, new.annotation, new.default)
+    if gone != come or not alike:
+        return Mending(evidence=(f"{former.version} has {old.name}; the only new parameter is {new.name}",))
+    return Mending(
+        repair=Repair(kind="keyword", old=old.name, new=new.name, certain=True),
+        advice=f"call it {new.name}",
+        evidence=(f"{former.version} has {old.name} where {new.name} is now",),
+        call=(*called, fault.member),
+    )
+
+
+def _parameters(called: tuple[str, str], member: str, facts: ReleaseFacts) -> tuple[Parameter, ...]:
+    """The parameters of something in another release, in which it may stand elsewhere."""
+    module, name = called
+    homes = [module] if _is_there(module, name, facts) else list(facts.definitions_of(name))
+    if len(homes) != 1 or not _is_there(homes[0], name, facts):
+        return ()
+    place = facts.name(homes[0], name)
+    if not member or member == "__init__":
+        fact = facts.call(place.module, place.name)
+        named = tuple(each for each in fact.parameters if not each.kind.startswith("VAR_"))
+        return (*named, *fact.handed_on) if fact.handed_to else fact.parameters
+    return facts.member(place.module, place.name, member).call.parameters
 
 
 def _moved_module(wanted: Target, facts: ReleaseFacts) -> Mending:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 __all__ = ["EXPLANATIONS", "judge_patch"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from mixprec_doctor.codecheck.binding import bind, plain_parameters
+from mixprec_doctor.codecheck.binding import bind, plain_parameters, refusal_of_least
 from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, Lost, follow
-from mixprec_doctor.codecheck.needs import Arguments, PatchNeed, Target
+from mixprec_doctor.codecheck.needs import Arguments, PatchNeed, Project, Target
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.codecheck.rules.calls import Called, called_of
 from mixprec_doctor.records.explanation import Explanation
@@ -19,16 +20,17 @@ from mixprec_doctor.records.signature import signature
 
 
 def judge_patch(
-    need: PatchNeed, target: Target, imported: int, facts: ReleaseFacts, former: ReleaseFacts | None
+    need: PatchNeed, target: Target, imported: int, facts: ReleaseFacts, former: ReleaseFacts | None, project: Project
 ) -> Iterator[Fault]:
-    """What is wrong with a patch. A name that nobody knows is only added by a plain assignment, which is no error."""
+    """What is wrong with a patch. A name that nobody knows, or that the code reads itself, is only added by a plain
+    assignment, which is no error."""
     found = follow(target, facts)
     if isinstance(found, Lost):
         if found.at < imported:
             return  # the import says so
         last = found.at == len(target.path) - 1
         had_it = former is not None and isinstance(follow(target, former), Followed)
-        if last and not need.strict and not had_it and _is_new(target, facts):
+        if last and not need.strict and not had_it and (target.path[-1] in project.loads or _is_new(target, facts)):
             return
         broken = need.strict or not last
         lacks = f"{found.module} has no {found.name}" if found.name else f"there is no module {found.module}"
@@ -41,7 +43,8 @@ def judge_patch(
             what=found.what if found.what == "name" else "",
         )  # fmt: skip
     elif isinstance(found, Followed) and need.parameters is not None:
-        yield from _signature(need, target, facts)
+        calls = project.calls.get(target.path[-1], ())
+        yield from _signature(need, target, facts, [_with_self(each, called_of(target, facts)) for each in calls])
 
 
 def _is_new(target: Target, facts: ReleaseFacts) -> bool:
@@ -49,33 +52,31 @@ def _is_new(target: Target, facts: ReleaseFacts) -> bool:
     return not facts.mentions(target.path[-1])
 
 
-def _signature(need: PatchNeed, target: Target, facts: ReleaseFacts) -> Iterator[Fault]:
+def _with_self(given: Arguments, called: Called | None) -> Arguments:
+    """A call on an object, of what is replaced on a class."""
+    return replace(given, positional=given.positional + 1) if called is not None and called.member else given
+
+
+def _signature(need: PatchNeed, target: Target, facts: ReleaseFacts, calls: Sequence[Arguments]) -> Iterator[Fault]:
     called = called_of(target, facts)
     if called is None or need.parameters is None:
         return
     new = plain_parameters(need.parameters)
-    given = _least(called.fact.parameters)
-    wrong = bind(given, new)
+    wrong = refusal_of_least(new, called.fact.parameters)
     more = _unknown_words(called, new)
     if not wrong and not more:
         return
+    if any(bind(each, called.fact.parameters) and not bind(each, new) for each in calls):
+        return  # the code calls it itself, its own way
     words = str(wrong) if wrong else f"it does not take {', '.join(more)}"
     yield Fault(
-        code="MP812", spot=need.spot, severity=Severity.WARNING, subject=str(target),
+        code="MP812", spot=need.spot, severity=Severity.WARNING if wrong else Severity.INFO,
+        subject=str(target),
         summary=f"{need.words} is replaced by {need.function}, which is called otherwise: {words}",
         cause=f"the release has {signature(called.shown, called.fact.parameters)}",
         evidence=(f"the new one is {signature(need.function or 'it', new)}",),
         advice="give it the parameters of what it replaces, or *args and **kwargs",
     )  # fmt: skip
-
-
-def _least(parameters: tuple[Parameter, ...]) -> Arguments:
-    """The call that gives what is required and no more."""
-    required = [each for each in parameters if each.required and not each.kind.startswith("VAR_")]
-    return Arguments(
-        positional=sum(each.kind != "KEYWORD_ONLY" for each in required),
-        keywords=tuple(each.name for each in required if each.kind == "KEYWORD_ONLY"),
-    )
 
 
 def _unknown_words(called: Called, new: tuple[Parameter, ...]) -> tuple[str, ...]:
@@ -97,8 +98,9 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         promise="The code replaces a name of the package that the release does not have.",
         explanation=(
             "`mock.patch`, `patch.object` and `monkeypatch.setattr` raise where the name is missing. A plain "
-            "assignment or `setattr` succeeds and changes nothing: the release calls something else now. Where nothing "
-            "in the release mentions the name at all, a plain assignment is taken to add it, and nothing is said."
+            "assignment or `setattr` succeeds and changes nothing: the release calls something else now. Where "
+            "nothing in the release mentions the name at all, or where the code reads it itself, a plain assignment is "
+            "taken to add it, and nothing is said."
         ),
         example="`vllm.worker.worker.Worker.load_model = mine`, in a release without `vllm.worker`.",
         cure="Patch what the release calls now, or use a hook that it offers.",

@@ -6,7 +6,7 @@ __all__ = ["EXPLANATIONS", "judge_class"]
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mixprec_doctor.codecheck.binding import Misfit, bind, plain_parameters
+from mixprec_doctor.codecheck.binding import bind, plain_parameters, refusal_of_least
 from mixprec_doctor.codecheck.facts import CallShape, MemberFact, Presence
 from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, follow
@@ -76,7 +76,7 @@ def _parameters(
     theirs, own = found.fact.call.parameters, plain_parameters(method.parameters)
     if _covers(own, theirs):
         return
-    wrong = _refused(own, theirs)
+    wrong = refusal_of_least(own, theirs)
     calls = _calls(method.name, found, own, theirs, facts)
     if not wrong and not calls:
         return
@@ -146,19 +146,6 @@ def _covers(own: Sequence[Parameter], theirs: Sequence[Parameter]) -> bool:
     )  # fmt: skip
 
 
-def _refused(own: Sequence[Parameter], theirs: Sequence[Parameter]) -> Misfit:
-    """How the least call that the base's signature allows fails to bind."""
-    required = [each for each in theirs if each.required and not each.kind.startswith("VAR_")]
-    given = Arguments(
-        positional=sum(each.kind != "KEYWORD_ONLY" for each in required),
-        keywords=tuple(each.name for each in required if each.kind == "KEYWORD_ONLY"),
-    )
-    wrong = bind(given, own)
-    if wrong.missing and _takes_any(theirs):
-        return Misfit(unknown=wrong.unknown, surplus=wrong.surplus)
-    return wrong
-
-
 def _conflicts(call: CallShape, own: Sequence[Parameter], theirs: Sequence[Parameter]) -> bool:
     """Whether a call fits the base's signature, and with names of it, but not that of the code."""
     given = Arguments(call.positional, call.starred, call.keywords, call.spread)
@@ -184,6 +171,8 @@ def _left_out(need: ClassNeed, lineages: Lineages, facts: ReleaseFacts) -> Itera
         name for base in bases for name in _names(base, facts, hollow=False)
         if not any(_defines(each, name) for each in own) and not _filled(name, base, bases, lineages)
     ]  # fmt: skip
+    if not need.is_made:  # what a class of the release itself leaves out need not be written for one never made
+        left = [name for name in left if any(_writes(base, name, lineages) for base in bases)]
     if left:
         words = ", ".join(dict.fromkeys(left))
         made = "and the code makes one" if need.is_made else "nothing in the code that was read makes one"
@@ -204,6 +193,11 @@ def _left_out(need: ClassNeed, lineages: Lineages, facts: ReleaseFacts) -> Itera
             code="MP809", spot=need.spot, severity=Severity.INFO, subject=f"{bases[0].module}.{bases[0].name}",
             summary=f"{need.name} leaves out methods that only raise NotImplementedError in its base: {words}",
         )  # fmt: skip
+
+
+def _writes(base: Followed, name: str, lineages: Lineages) -> bool:
+    """Whether a class itself, and none that it is built on, has the method."""
+    return lineages.member(base, name).owner == f"{base.module}.{base.name}"
 
 
 def _names(base: Followed, facts: ReleaseFacts, *, hollow: bool) -> Sequence[str]:
