@@ -34,7 +34,9 @@ def follow(
     settled = dict(assigned)
     moved: dict[str, list[str]] = {}
     clashes: list[_Clash] = []
-    for norm in norms_of(assigned):
+    norms = norms_of(assigned)
+    meant = _rules_for(norms, assigned)
+    for norm in norms:
         needed = {part: assigned[part].source for part in norm.partners if assigned[part].source in opened}
         here = assigned[norm.module]
         if here.source not in opened or not any(compared.unlike(norm.module, here.source, s) for s in needed.values()):
@@ -44,8 +46,8 @@ def follow(
             settled[norm.module] = Assignment(source=fitting, by=FOLLOWS)
             moved.setdefault(fitting, []).append(norm.module)
         else:
-            clashes.append(_Clash(norm=norm, fitting=fitting, meant=_meant(here, assigned)))
-    findings = [_moved(mix, source, norms) for source, norms in moved.items()]
+            clashes.append(_Clash(norm=norm, fitting=fitting, meant=id(here.by) in meant))
+    findings = [_moved(mix, source, followers) for source, followers in moved.items()]
     findings += [_clash(group, assigned, mix) for group in _alike(clashes, assigned)]
     return settled, tuple(findings)
 
@@ -82,11 +84,11 @@ def _fitting(norm: Norm, needed: Mapping[str, str], compared: _Compared) -> str 
     return next(suits, None)
 
 
-def _meant(here: Assignment, assigned: Mapping[str, Assignment]) -> bool:
-    if not isinstance(here.by, Rule):
-        return False
-    others = {norm.module for norm in norms_of(assigned)}
-    return all(module in others for module, each in assigned.items() if each.by is here.by)
+def _rules_for(norms: tuple[Norm, ...], assigned: Mapping[str, Assignment]) -> set[int]:
+    """Rules (by identity) that decide for nothing but norms."""
+    names = {norm.module for norm in norms}
+    beyond = {id(each.by) for module, each in assigned.items() if module not in names}
+    return {id(each.by) for each in assigned.values() if isinstance(each.by, Rule)} - beyond
 
 
 def _moved(mix: Mix, source: str, norms: list[str]) -> Finding:

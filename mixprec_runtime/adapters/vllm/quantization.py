@@ -179,12 +179,20 @@ class MixprecConfig(QuantizationConfig):
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
         config.packed_modules_mapping = self.packed_modules_mapping
         with kept_from(handed.without if handed is not None else ()):
-            method = config.get_quant_method(layer, prefix)
+            method = config.get_quant_method(layer, self._asked_as(config, prefix))
         if method is None or not isinstance(layer, LinearBase | ParallelLMHead):
             return method
         if handed is not None:
             return with_choice(method, handed)
         return with_fallback(method, kind, self.proofs, lambda: self._layout(source, prefix))
+
+    def _asked_as(self, config: QuantizationConfig, prefix: str) -> str:
+        """The name under which a source's config is asked for a layer.
+
+        GPTQ's overrides by pattern (``dynamic``) name modules of the checkpoint; the engine holds them against its own
+        name of a fused layer, which they miss. All parts of it are of one format, so the first one stands for it.
+        """
+        return self.members(prefix)[0] if getattr(config, "dynamic", None) else prefix
 
     def _experts_method(self, layer: torch.nn.Module, prefix: str, source: str) -> QuantizeMethodBase:
         config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])

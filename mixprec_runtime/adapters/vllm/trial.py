@@ -77,8 +77,9 @@ class VllmBench:
         name = named(unit)
         if config is not None and name.packed:
             config.packed_modules_mapping = dict(name.packed)
+        asked = unit[0] if getattr(config, "dynamic", None) else name.prefix  # as a mixture's config asks it
         given: dict[str, Any] = {
-            "bias": bias, "params_dtype": self.dtype, "quant_config": config, "prefix": name.prefix,
+            "bias": bias, "params_dtype": self.dtype, "quant_config": config, "prefix": asked,
         }  # fmt: skip
         with self.device, torch.no_grad():
             if len(shape.outputs) > 1:

@@ -1,4 +1,4 @@
-"""Ranks and stages that the engine's arguments ask for reach the plan, as the engine reads them."""
+"""Ranks, stages and the cache that the engine's arguments ask for reach the plan, as the engine reads them."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ def test_arguments_after_the_dashes_win_over_the_mix_file(words: str, ranks: int
 def test_a_mix_says_its_ranks_in_either_spelling(serve: dict[str, object], ranks: int) -> None:
     assert mix(**serve).ranks == ranks
     assert shared_as_asked(mix(**serve), ["-tp", "3"]).ranks == 3
+
+
+@pytest.mark.parametrize("words, kind", [
+    ("", "auto"), ("--kv-cache-dtype fp8", "fp8"), ("--kv_cache_dtype=fp8_e5m2", "fp8_e5m2"),
+    ("--kv-cache-dtype fp8 --kv-cache-dtype auto", "auto"), ("--kv-cache-dtype", "auto"),
+])  # fmt: skip
+def test_the_type_of_the_cache_reaches_the_plan_too(words: str, kind: str) -> None:
+    assert shared_as_asked(mix(), words.split()).cache_dtype == kind
+    assert shared_as_asked(mix(**{"kv-cache-dtype": "fp8_e4m3"}), ["-tp", "2"]).cache_dtype == "fp8_e4m3"
