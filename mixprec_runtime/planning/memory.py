@@ -41,7 +41,7 @@ def memory_report(plan: Plan, *, uniform: Sequence[Uniform] = (), accounts: Sequ
     united = _united(plan.layers)
     measured = _measured(united, accounts)
     _merge(united, measured)
-    others = [(each.source, each.layers) for each in uniform]
+    others = [(each.source, _sizes(each.layers.values())) for each in uniform]
     units = [
         _unit(name, modules, others, measured.get(name, []), world=world if accounts else None)
         for name, modules in united.items()
@@ -90,10 +90,10 @@ def _check_formats(plan: Plan, measured: Measured, units: Mapping[str, UnitMemor
 
 def _united(layers: Iterable[LayerPlan]) -> dict[str, list[LayerPlan]]:
     """Modules by the unit that engines hold them in: fused ones, the experts of a layer, else each alone."""
-    modules = [layer.layer for layer in layers]
-    names = {member: unit.name for unit in units_of(modules) for member in unit.members}
+    known = tuple(layers)
+    names = {member: unit.name for unit in units_of(layer.layer for layer in known) for member in unit.members}
     united: dict[str, list[LayerPlan]] = {}
-    for layer in layers:
+    for layer in known:
         name = expert_layer(layer.layer) or names.get(layer.layer, layer.layer)
         united.setdefault(name, []).append(layer)
     return united
@@ -126,7 +126,7 @@ def _merge(united: dict[str, list[LayerPlan]], measured: Measured) -> None:
 def _unit(
     name: str,
     modules: Sequence[LayerPlan],
-    uniform: Sequence[tuple[str, Mapping[str, LayerPlan]]],
+    uniform: Sequence[tuple[str, Mapping[str, int]]],
     measured: Sequence[tuple[int, LayerMemory]],
     *,
     world: int | None,
@@ -142,8 +142,8 @@ def _unit(
         file_bytes=sum(module.nbytes for module in modules),
         bf16_bytes=sum(bf16_bytes(module) for module in modules),
         uniform={
-            source: sum(layers[module.layer].nbytes for module in modules if module.layer in layers)
-            for source, layers in uniform
+            source: sum(sizes.get(part, 0) for part in _united(modules))  # several where the engine joined units
+            for source, sizes in uniform
         },
         planned=tuple(sum(column) for column in zip(*(module.bytes_per_rank for module in modules), strict=True)),
         loaded=_per_rank(measured, world, lambda layer: layer.loaded_bytes),
@@ -175,10 +175,16 @@ def _per_rank(
     return tuple(sum(size(layer) for at, layer in measured if at == rank) for rank in range(world))
 
 
+def _sizes(layers: Iterable[LayerPlan]) -> dict[str, int]:
+    """File bytes by unit: sources may hold the same experts stacked, or one by one."""
+    return {name: sum(module.nbytes for module in modules) for name, modules in _united(layers).items()}
+
+
 def _linear(plan: Plan, uniform: Sequence[Uniform]) -> tuple[str, ...]:
     """Formats of what a uniform model would take from its source."""
-    linear = {module for each in uniform for module in (*each.taken, *each.kept)}
-    return tuple(dict.fromkeys(layer.format.name for layer in plan.layers if layer.layer in linear))
+    linear = {expert_layer(module) or module for each in uniform for module in (*each.taken, *each.kept)}
+    mixed = (layer for layer in plan.layers if (expert_layer(layer.layer) or layer.layer) in linear)
+    return tuple(dict.fromkeys(layer.format.name for layer in mixed))
 
 
 def _in_order(units: Sequence[UnitMemory]) -> tuple[UnitMemory, ...]:

@@ -18,7 +18,8 @@ from mixprec_runtime.planning.uniform import uniform_models
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
 from mixprec_runtime.records.memory import UNFILLED, MemoryReport
 from mixprec_runtime.records.plan import Plan
-from tests.runtime.builders import Tensor, Workshop, model_tensors
+from tests.runtime.builders import LAYOUTS, Tensor, Workshop, model_tensors
+from tests.runtime.planning.test_experts import EXPERTS, with_experts
 
 SOURCES = ("gptq", "awq", "int8", "fp8", "packed")
 LISTED = f"sources: {{{', '.join(f'{name}: {{path: {name}}}' for name in SOURCES)}}}\n"
@@ -246,3 +247,25 @@ def test_layers_are_listed_by_number_whatever_order_files_have(shop: Workshop) -
     assert [unit.unit for unit in report.units] == [
         "lm_head", "m.layers.0.a", "m.layers.2.b", "m.layers.2.a", "m.layers.10.a", "m.embed_tokens",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("target", ["experts", "shared_expert"])
+def test_stacked_experts_are_compared_with_those_that_stand_one_by_one(
+    shop: Workshop, stacked: bool, target: str
+) -> None:
+    for name in ("base", "gptq", "fp8"):
+        tensors = with_experts(LAYOUTS[name][0], stacked=stacked and name == "base")
+        shop.checkpoint(name, tensors, num_experts=EXPERTS)
+    text = "model: base\nsources: {gptq: {path: gptq}, fp8: {path: fp8}}\n"
+    plan, report = plan_of(shop, f"{text}rules: [{{targets: ['re:.*{target}'], source: gptq}}]\n")
+    assert plan.valid, plan.findings
+    rows = {unit.unit: unit for unit in report.units}
+    experts = rows["model.layers.1.mlp.experts"]
+    assert experts.uniform["model"] == experts.bf16_bytes == 2 * 3 * EXPERTS * 64 * 32
+    assert experts.uniform["gptq"] < experts.uniform["fp8"] < experts.bf16_bytes
+    for source in ("gptq", "fp8"):
+        alone, _ = plan_of(shop, f"{text}default: {source}\n")
+        (found,) = [each for each in report.uniform if each.source == source]
+        assert (found.bytes, found.kept) == (alone.totals.bytes, 0)
+        assert found.bytes == sum(unit.uniform[source] for unit in report.units)
