@@ -66,8 +66,8 @@ class Bookkeeper:
 
     def __post_init__(self) -> None:
         self._storages = {name: _address(parameter) for name, parameter in self.parameters.items()}
-        self.recorder = FillRecorder(self.parameters)
         self._poison = Poison({name: p for name, p in self.parameters.items() if name not in self.kept})
+        self.recorder = FillRecorder(self.parameters, before_a_part=self._poison.deepen)
 
     def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The planned tensors as ``(checkpoint name, tensor)``; each is checked off before the next is read."""

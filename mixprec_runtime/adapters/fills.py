@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = ["TWICE", "FillRecorder", "Region"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ ARITHMETIC = frozenset(
      "reciprocal", "lerp", "addcmul", "addcdiv", "addmm", "baddbmm", "index_add", "scatter_add"}
 )  # fmt: skip
 """In-place operators that need what is there already: they are no fill."""
+WHOLE = frozenset({"copy", "_foreach_copy", "fill", "zero", "_foreach_zero"})
+"""Operators that certainly write all of their target."""
 
 
 Box = tuple[tuple[int, int], ...]
@@ -83,14 +85,17 @@ class FillRecorder(TorchDispatchMode):
     parameters. ``converted`` counts elements that are stored in another type than they came in.
     """
 
-    def __init__(self, parameters: Mapping[str, torch.Tensor]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, torch.Tensor], *, before_a_part: Callable[[str], None] = lambda name: None
+    ) -> None:
         super().__init__()
+        self._before_a_part = before_a_part
         self._parameters = {name: p for name, p in parameters.items() if p.numel()}
         self._by_storage: dict[int, list[str]] = {}
         for name, p in self._parameters.items():
             if not p.is_meta:
                 self._by_storage.setdefault(p.untyped_storage().data_ptr(), []).append(name)
-        self._targets: dict[Any, tuple[tuple[tuple[int, str], ...], bool]] = {}
+        self._targets: dict[Any, tuple[tuple[tuple[int, str], ...], bool, bool]] = {}
         self._turn = 0
         self._turns: dict[str, dict[Region, int]] = {name: {} for name in self._parameters}
         self._current: str | None = None
@@ -126,8 +131,10 @@ class FillRecorder(TorchDispatchMode):
         kwargs = kwargs or {}
         known = self._targets.get(func)
         if known is None:
-            known = self._targets[func] = _targets(func), _is_arithmetic(func)
-        targets, arithmetic = known
+            known = self._targets[func] = _targets(func), _is_arithmetic(func), _name(func) in WHOLE
+        targets, arithmetic, whole = known
+        if targets and not whole:
+            self._announce(targets, args, kwargs)
         result = func(*args, **kwargs)
         for position, name in targets:
             target = args[position] if position < len(args) else kwargs.get(name)
@@ -135,6 +142,16 @@ class FillRecorder(TorchDispatchMode):
                 if isinstance(tensor, torch.Tensor):
                     self._note(tensor, _source(args, at), arithmetic=arithmetic)
         return result
+
+    def _announce(self, targets: tuple[tuple[int, str], ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Tell of parameters that nothing has filled yet, and into which an operator may write less than it says."""
+        for position, name in targets:
+            target = args[position] if position < len(args) else kwargs.get(name)
+            for tensor in target if isinstance(target, list | tuple) else (target,):
+                if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
+                    for parameter in self._by_storage.get(tensor.untyped_storage().data_ptr(), ()):
+                        if not self.regions[parameter]:
+                            self._before_a_part(parameter)
 
     def _note(self, target: torch.Tensor, source: torch.Tensor | None, *, arithmetic: bool) -> None:
         if not target.numel() or target.is_meta:
@@ -230,10 +247,16 @@ def _source(args: Sequence[Any], at: int) -> torch.Tensor | None:
     return source if isinstance(source, torch.Tensor) else None
 
 
+def _name(func: Any) -> str:  # noqa: ANN401
+    name: str = func._schema.name.rpartition("::")[2]
+    return name.removesuffix("_")
+
+
 def _is_arithmetic(func: Any) -> bool:  # noqa: ANN401
     """Whether an operator works on what its target holds, rather than putting something there."""
-    name = func._schema.name.rpartition("::")[2].removeprefix("_foreach_")
-    return name.removesuffix("_") in ARITHMETIC and func._schema.overload_name.rpartition("_")[2] != "out"
+    return (
+        _name(func).removeprefix("_foreach_") in ARITHMETIC and func._schema.overload_name.rpartition("_")[2] != "out"
+    )
 
 
 def _tile(boxes: Sequence[Box | None], shape: tuple[int, ...]) -> bool:

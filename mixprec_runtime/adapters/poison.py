@@ -1,10 +1,13 @@
 """Poison: what parameters hold before loading, and what none of them may hold afterwards.
 
 The recorder of fills believes what operators say they write. Poison looks at the memory itself, so that it also sees
-an operator that leaves some elements out (``index_put_``), and one that writes nothing at all. Floats are filled with a
-NaN whose payload no tool writes, one below the largest integer of the same bits, so that a maximum is all that it
-takes to look for it: one pass over the memory and no second copy of it. Integers have no such value: their memory is
-looked at in words of 8 bytes, of which random weights hold this one once in 10^19.
+an operator that leaves some elements out (``index_put_``), and one that writes nothing at all. On an accelerator all
+memory is filled, which takes milliseconds. In a host's memory that would cost as much as loading itself, so one word of
+each page is; a parameter gets all of it as soon as an operator comes that may leave elements out (``deepen``).
+
+Floats are filled with a NaN whose payload no tool writes, one below the largest integer of the same bits, so that a
+maximum is all that it takes to look for it: one pass over the memory and no second copy of it. Integers have no such
+value: their memory is looked at in words of 8 bytes, of which random weights hold this one once in 10^19.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from dataclasses import dataclass
 import torch
 
 CHUNK = 1 << 22  # words that are compared at a time once poison was seen
+PAGE = 4096
+LARGE = 1 << 20  # bytes of a parameter from which one word of each page is enough
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,15 @@ class Poison:
 
     def __init__(self, parameters: Mapping[str, torch.Tensor]) -> None:
         found = {name: _words(parameter) for name, parameter in parameters.items()}
-        self._held = {name: held for name, held in found.items() if held is not None}
+        self._whole = {name: held for name, held in found.items() if held is not None}
+        self._held = {name: (_sample(words), pattern) for name, (words, pattern) in self._whole.items()}
         for words, pattern in self._held.values():
+            words.fill_(pattern.word)
+
+    def deepen(self, name: str) -> None:
+        """Fill all of a parameter that nothing has written to yet."""
+        if name in self._whole:
+            words, pattern = self._held[name] = self._whole[name]
             words.fill_(pattern.word)
 
     def remains(self) -> dict[str, int]:
@@ -89,6 +101,14 @@ def _words(parameter: torch.Tensor) -> tuple[torch.Tensor, _Pattern] | None:
             return None
         row = row[: row.numel() * size // width * width // size]
     return (row.view(pattern.view), pattern) if row.numel() else None
+
+
+def _sample(words: torch.Tensor) -> torch.Tensor:
+    """The words that are filled: all, or of a large piece of host memory one of each page, the last among them."""
+    if words.device.type != "cpu" or words.nbytes < LARGE:
+        return words
+    step = PAGE // words.element_size()
+    return words[(words.numel() - 1) % step :: step]
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:

@@ -117,6 +117,27 @@ def test_an_operator_that_leaves_elements_out_is_found_out(books: Bookkeeper) ->
     )
 
 
+def test_a_single_row_that_an_operator_leaves_out_of_a_large_parameter_is_found_out(tmp_path: Path) -> None:
+    rows = torch.arange(4096)
+    for left in (0, 1234):
+        save_file({"w": torch.ones(4096, 512, dtype=torch.bfloat16)}, tmp_path / "w.safetensors")
+        made = {"source": "base", "format": "bf16", "dtype": "BF16", "shape": (4096, 512), "bytes": 1 << 22}
+        tensor = RunTensor(name="w", file=str(tmp_path / "w.safetensors"), droppable=False, **made)
+        books = Bookkeeper(
+            planned=(tensor,),
+            parameters={"w": torch.zeros(4096, 512, dtype=torch.bfloat16)},
+            progress=ProgressFile(tmp_path, rank=0, total=1),
+        )
+        taken = rows[rows != left]
+        with books.recorder:
+            for _, data in books.stream():
+                books.parameters["w"].index_copy_(0, taken[:2000], data[taken[:2000]])
+                books.parameters["w"][taken[2000:]] = data[taken[2000:]]
+        books.close()
+        words = [f"{fault.name} {fault.text}" for fault in books.faults]
+        assert "parameter w has 1,024 bytes that hold what they held before loading" in words
+
+
 def test_what_goes_round_the_dispatcher_is_not_taken_for_filled(books: Bookkeeper) -> None:
     def behind_the_back(parameter: torch.Tensor, data: torch.Tensor) -> None:
         parameter.numpy()[...] = data.numpy()

@@ -79,3 +79,16 @@ def test_a_transposed_parameter_and_one_without_dimensions_are_poisoned() -> Non
     turned.copy_(torch.ones(6, 4))
     single.copy_(torch.tensor([2.0])[0])
     assert poison.remains() == {}
+
+
+def test_of_large_host_memory_a_word_of_each_page_is_poisoned_until_more_is_asked_for() -> None:
+    p = torch.zeros(1 << 20, dtype=torch.bfloat16)
+    poison = Poison({"p": p})
+    assert poison.remains() == {"p": 2 * 512}
+    assert int(p.view(torch.int16).ne(0).sum()) == 512 and bool(p[-1].isnan())
+    p[:-2048] = 1
+    assert poison.remains() == {"p": 2}
+    p[-2048:] = 1
+    assert poison.remains() == {}
+    poison.deepen("p")
+    assert poison.remains() == {"p": p.nbytes}
