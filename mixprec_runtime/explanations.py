@@ -196,7 +196,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         explanation=(
             "AWQ divides outputs of v_proj by what it multiplies the inputs of o_proj with, and up_proj and down_proj "
             "likewise. Where a source's norms show that it was smoothed and such a pair is split, some rows of the "
-            "first layer are held against the base's, of one block for each source. Factors other than one are an "
+            "first layer are held against the base's, in up to three blocks. Factors other than one are an "
             "error; where nothing can be said (rows that do not resemble the base's, words in an order that is not "
             "read) there is a warning."
         ),

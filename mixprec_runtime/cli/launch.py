@@ -67,11 +67,12 @@ def launch(
     chosen = choose_engine(engine or wish.engine)
     shared = shared_as_asked(wish, engine_args)
     plan = make_plan(shared, tensor_parallel_size=shared.ranks, pipeline_parallel_size=shared.stages)
-    if not plan.valid:
+    if plan.findings:
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.plan_text import findings_text
 
-        click.echo(render(findings_text(plan.findings), stderr=True), err=True, nl=False)
+        click.echo(render(findings_text(plan.findings, brief=plan.valid), stderr=True), err=True, nl=False)
+    if not plan.valid:
         ctx.exit(ExitCode.FINDINGS)
     from mixprec_runtime.cli.fetching import fetch_planned
 

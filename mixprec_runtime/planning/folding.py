@@ -21,7 +21,7 @@ from mixprec_runtime.records.checkpoint import Checkpoint
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix
 
 PAIRS = (("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj"))
-ROWS = 8  # that are looked at of a layer
+ROWS = 4  # that are looked at of a layer
 ALLOWED = 0.08  # how far from one an output's factor may be: rounding to four bits changes it by 0.01
 ALIKE = 0.6  # least correlation with the base's weights; below it nothing can be said
 
@@ -30,8 +30,7 @@ ALIKE = 0.6  # least correlation with the base's weights; below it nothing can b
 class _Pair:
     first: Taken
     second: Taken
-    factors: tuple[float, ...] | None  # of the first's outputs, by the source that was smoothed; None: unknown
-    smoothed: str
+    norm: str  # before the first
 
 
 def find_folded(
@@ -39,28 +38,30 @@ def find_folded(
 ) -> list[Finding]:
     """MP637 for pairs of two sources of which one has scales between them; a warning where that cannot be seen.
 
-    Weights are read only of sources whose norm before the pair is not the base's, and of one block for each source and
-    kind of pair: a quantizer smooths all blocks in one way.
+    Weights are read only of sources whose norms are not the base's, and of some blocks for each source and kind of
+    pair: a quantizer smooths all blocks in one way.
     """
     base = opened[BASE_SOURCE]
     parts = {part.module: part for part in taken}
-    before = {partner: norm.module for norm in norms_of(parts.keys() | assigned.keys()) for partner in norm.partners}
-    seen: dict[tuple[str, str], tuple[float, ...] | None] = {}
-    pairs: list[_Pair] = []
+    before = {partner: norm.module for norm in norms_of(assigned) for partner in norm.partners}
+    split: dict[tuple[str, str], list[_Pair]] = {}
     for first, second, leaf in _split(parts):
+        norm = before.get(first.module)
         for source in dict.fromkeys((first.source, second.source)):
-            norm = before.get(first.module)
-            if source == BASE_SOURCE or norm is None or not _smoothed(opened[source], base, norm):
-                continue
-            if (source, leaf) not in seen:
-                seen[source, leaf] = _factors(first.module, norm, opened[source], base)
-            pairs.append(_Pair(first=first, second=second, factors=seen[source, leaf], smoothed=source))
-    folded = [pair for pair in pairs if pair.factors is not None and _scaled(pair.factors)]
-    unknown = [pair for pair in pairs if pair.factors is None]
-    return [
-        *(_finding(mix, source, some, assigned, certain=True) for source, some in _by_source(folded)),
-        *(_finding(mix, source, some, assigned, certain=False) for source, some in _by_source(unknown)),
-    ]
+            if norm is not None and source != BASE_SOURCE:
+                split.setdefault((source, leaf), []).append(_Pair(first=first, second=second, norm=norm))
+    findings = []
+    for (source, _), pairs in split.items():
+        checkpoint = opened[source]
+        if not any(_smoothed(checkpoint, base, pair.norm) for pair in pairs):
+            continue
+        sampled = [pairs[at] for at in sorted({0, len(pairs) // 2, len(pairs) - 1})]
+        found = [_factors(pair, checkpoint, base) for pair in sampled]
+        known = [factors for factors in found if factors is not None]
+        scaled = next((factors for factors in known if _scaled(factors)), ())
+        if scaled or not known:
+            findings.append(_finding(mix, source, pairs, assigned, factors=scaled))
+    return findings
 
 
 def _split(parts: Mapping[str, Taken]) -> Iterator[tuple[Taken, Taken, str]]:
@@ -77,10 +78,11 @@ def _smoothed(checkpoint: Checkpoint, base: Checkpoint, norm: str) -> bool:
     return own is not None and its is not None and differ(own, its)
 
 
-def _factors(module: str, norm: str, checkpoint: Checkpoint, base: Checkpoint) -> tuple[float, ...] | None:
-    """By what some outputs of a layer were multiplied, its inputs' smoothing taken out; None where nothing is known."""
-    own, its = base.of_module(norm)["weight"], checkpoint.of_module(norm)["weight"]
-    if {own.dtype, its.dtype} - FLOATS:
+def _factors(pair: _Pair, checkpoint: Checkpoint, base: Checkpoint) -> tuple[float, ...] | None:
+    """By what some outputs of the first were multiplied, smoothing of its inputs taken out; None: it cannot be said."""
+    module = pair.first.module
+    own, its = base.of_module(pair.norm).get("weight"), checkpoint.of_module(pair.norm).get("weight")
+    if own is None or its is None or {own.dtype, its.dtype} - FLOATS:
         return None
     ratios = [
         b / a if a else 1.0
@@ -121,25 +123,20 @@ def _scaled(factors: tuple[float, ...]) -> bool:
     return any(abs(factor - 1) > ALLOWED for factor in factors)
 
 
-def _by_source(pairs: list[_Pair]) -> list[tuple[str, list[_Pair]]]:
-    sources = dict.fromkeys(pair.smoothed for pair in pairs)
-    return [(source, [pair for pair in pairs if pair.smoothed == source]) for source in sources]
-
-
 def _finding(
-    mix: Mix, source: str, pairs: list[_Pair], assigned: Mapping[str, Assignment], *, certain: bool
+    mix: Mix, source: str, pairs: list[_Pair], assigned: Mapping[str, Assignment], *, factors: tuple[float, ...]
 ) -> Finding:
-    evidence = []
+    evidence = [f"outputs of the first, some of them: times {', '.join(f'{each:.2f}' for each in factors)}"] * bool(
+        factors
+    )
     for pair in pairs:
-        shown = ", ".join(f"{each:.2f}" for each in (pair.factors or ())[:4])
-        factors = f" (outputs times {shown} ...)" if shown else ""
         one, other = pair.first.module, pair.second.module
-        evidence.append(f"{one}{factors}: {assigned[one].reason}; {other}: {assigned[other].reason}")
-    leaves = "|".join(dict.fromkeys(p.module.rpartition(".")[2] for pair in pairs for p in (pair.first, pair.second)))
-    has = "has scales" if certain else "may have scales"
+        evidence.append(f"{one}: {assigned[one].reason}; {other}: {assigned[other].reason}")
+    leaves = "|".join(part.module.rpartition(".")[2] for part in (pairs[0].first, pairs[0].second))
+    has = "has scales" if factors else "may have scales"
     return Finding(
         code="MP637",
-        severity=Severity.ERROR if certain else Severity.WARNING,
+        severity=Severity.ERROR if factors else Severity.WARNING,
         summary=f"{mix.source(source).mark}: source {source!r} {has} between layers of which one comes from elsewhere"
         f" ({len(pairs)})",
         cause="A quantizer that smooths divides the outputs of the first and multiplies the inputs of the second; each "

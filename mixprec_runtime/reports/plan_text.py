@@ -70,13 +70,15 @@ def _kernels(plan: Plan) -> list[Text]:
     return told
 
 
-def findings_text(findings: Iterable[Finding]) -> RenderableType:
-    """Findings with cause, evidence and remedy, the gravest first."""
+def findings_text(findings: Iterable[Finding], *, brief: bool = False) -> RenderableType:
+    """Findings with cause, evidence and remedy, the gravest first; ``brief``: of mere notes the summary alone."""
     order = list(MARKS)
     lines: list[RenderableType] = []
     for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
         mark, style = MARKS[finding.severity]
         lines.append(Text.assemble((f"{mark} {finding.code} ", style), finding.summary))
+        if brief and finding.severity is Severity.INFO:
+            continue
         if finding.cause:
             lines.append(Text(f"    {finding.cause}", style="dim"))
         lines += [Text(f"    - {item}") for item in finding.evidence[:EVIDENCE_SHOWN]]

@@ -17,7 +17,7 @@ import pytest
 from mixprec_doctor.cli.lazy import run_command_line
 from mixprec_doctor.version import __version__
 from mixprec_runtime.cli.main import group
-from tests.runtime.builders import LAYOUTS, Workshop, raw_file, write_index
+from tests.runtime.builders import HIDDEN, LAYOUTS, Tensor, Workshop, awq, model_tensors, raw_file, write_index
 
 ROOT = Path(__file__).parents[3]
 MIX = "model: base\nsources: {gptq: {path: gptq}, awq: {path: awq}, int8: {path: int8}}\ndefault: int8\nignore: [lm_head]\n"
@@ -286,6 +286,20 @@ def test_a_dry_run_prints_the_exact_command_and_writes_nothing(
     assert line.endswith("--max-model-len 64 --enforce-eager --port 9001 --seed=1")
     assert left_behind(mixture) == []
     assert mixprec("launch", mix, "--dry-run", "--", "--port", "9001", "--seed=1") == said
+
+
+def test_notes_of_a_plan_are_told_in_a_line_each_before_the_start(
+    mixture: Workshop, mixprec: Command, engine: None
+) -> None:
+    """A norm that follows the layers behind it."""
+    name = "model.layers.0.input_layernorm.weight"
+    mixture.checkpoint("awq", {**model_tensors(awq), name: Tensor("BF16", (HIDDEN,), b"\x01\x3f" * HIDDEN)})
+    rule = "{targets: ['re:.*layers\\.0\\.self_attn\\.[qkv]_proj'], source: awq}"
+    mix = mixture.mix(f"model: base\nsources: {{awq: {{path: awq}}}}\nrules: [{rule}]\n")
+    said = mixprec("launch", mix, "--dry-run")
+    assert said.code == 0
+    assert said.err.count("MP636") == 1 and "norms come from source 'awq'" in " ".join(said.err.split())
+    assert name.removesuffix(".weight") not in said.err
 
 
 def test_a_port_in_use_stops_a_launch_before_it_starts(mixture: Workshop, mixprec: Command, engine: None) -> None:

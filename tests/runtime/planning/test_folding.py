@@ -55,7 +55,8 @@ def test_a_pair_with_scales_between_its_layers_is_refused_when_split(shop_with_b
     (finding,) = found(plan)
     assert finding.severity is Severity.ERROR and "source 'smooth' has scales between layers" in finding.summary
     text = "\n".join(finding.evidence)
-    assert "model.layers.0.mlp.up_proj (outputs times 0.50" in text and f"{shop_with_base.root}/mix.yaml:4:3" in text
+    assert "outputs of the first, some of them: times 0.50, 0.50" in text
+    assert f"model.layers.0.mlp.up_proj: the rule at {shop_with_base.root}/mix.yaml:4:3 (source smooth)" in text
     assert "model.layers.0.mlp.down_proj: default (source model)" in text
     assert finding.remedy and "(up_proj|down_proj)" in finding.remedy.text
 
