@@ -159,6 +159,7 @@ class Questions:
         own = things[0].own if len(things) == 1 else None
         inside = self._names.scopes.get(id(own)) if isinstance(own, ast.FunctionDef) else None
         if inside is None or not isinstance(own, ast.FunctionDef):
+            self.unknown = self.unknown or own is not None  # its body is read after what stands around it
             return None
         returns = [each.value for each in ast.walk(own) if isinstance(each, ast.Return) and each.value is not None]
         if len(returns) != 1:
@@ -191,7 +192,7 @@ class Questions:
         return AttributeTest(targets[0].module, (*targets[0].path, name))
 
     def _targets(self, node: ast.expr, scope: Scope, line: int) -> list[Target | None]:
-        return [each.target for each in self._names.meaning(node, scope, line)]
+        return list(dict.fromkeys(each.target for each in self._names.meaning(node, scope, line)))
 
     def _is_about_versions(self, node: ast.Compare | ast.Call, scope: Scope, depth: int) -> bool:
         """Whether a condition that cannot be read seems to be about a release."""

@@ -20,6 +20,7 @@ from mixprec_doctor.codecheck.notebooks import UnreadableNotebook, cells_of
 from mixprec_doctor.codecheck.questions import Questions
 from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes, words_of
 from mixprec_doctor.source.module import parse_source
+from mixprec_doctor.source.walking import walk
 
 _TOO_DEEP = "nested too deeply to be parsed"
 
@@ -178,7 +179,7 @@ class _Reader:
     def _loads(self, names: Set[str]) -> Iterator[str]:
         """Those of some names that the code reads as attributes of something."""
         for read in self._read if names else ():
-            for node in ast.walk(read.tree):
+            for node in walk(read.tree):
                 if isinstance(node, ast.Attribute) and node.attr in names and isinstance(node.ctx, ast.Load):
                     yield node.attr
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from mixprec_doctor.codecheck.needs import Guard, Handler, Try, TryKey
 from mixprec_doctor.source.module import caught, dotted
+from mixprec_doctor.source.walking import walk
 
 _FAULTS = {"ImportError", "ModuleNotFoundError"}
 _WIDE = {"Exception", "BaseException", "AttributeError", "TypeError", "NameError", "RuntimeError", "KeyError"}
@@ -165,7 +166,7 @@ class _Scopes:
         self.scopes[id(node)] = inner
         for name in _arguments(node.args):
             inner.bind(name, Bound(node.lineno, None, guards))
-        for each in ast.walk(node) if self._has_globals else ():
+        for each in walk(node) if self._has_globals else ():
             if isinstance(each, (ast.Global, ast.Nonlocal)):
                 inner.elsewhere |= set(each.names)
         self._waiting.append((node.body, inner, guards))
@@ -236,7 +237,7 @@ class _Scopes:
     def _may_fail(self, body: list[ast.stmt], catching: list[str]) -> bool:
         """Whether the body of a try does what may end in a handler whatever the release."""
         wide = bool(_WIDE.intersection(catching)) or not _FAULTS.intersection(catching)
-        for node in (each for statement in body for each in ast.walk(statement)):
+        for node in (each for statement in body for each in walk(statement)):
             if isinstance(node, ast.Import) and any(self._foreign(alias.name) for alias in node.names):
                 return True
             if isinstance(node, ast.ImportFrom) and self._foreign(self._absolute(node) or ""):
@@ -273,7 +274,7 @@ class _Scopes:
 
     def _walruses(self, statement: ast.stmt, scope: Scope, guards: Guards) -> None:
         for node in _heads(statement) if self._has_walruses else ():
-            for each in ast.walk(node):
+            for each in walk(node):
                 if isinstance(each, ast.NamedExpr):
                     scope.bind(each.target.id, Bound(each.lineno, each.value, guards))
 
@@ -282,7 +283,7 @@ def words_of(statement: ast.stmt) -> set[str]:
     """Names, attributes and plain strings in the expressions of a statement itself, decorators included."""
     found: set[str] = set()
     for head in (*_heads(statement), *getattr(statement, "decorator_list", ())):
-        for node in ast.walk(head):
+        for node in walk(head):
             if isinstance(node, ast.Name):
                 found.add(node.id)
             elif isinstance(node, ast.Attribute):
@@ -309,12 +310,12 @@ def _stored(statement: ast.stmt) -> Iterator[str]:
     """Plain names that a statement binds in ways that are not followed."""
     if isinstance(statement, ast.Match):
         for case in statement.cases:
-            for node in ast.walk(case.pattern):
+            for node in walk(case.pattern):
                 name = getattr(node, "name", None) or getattr(node, "rest", None)
                 if isinstance(name, str):
                     yield name
     for head in _heads(statement):
-        for node in ast.walk(head):
+        for node in walk(head):
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 yield node.id
 

@@ -49,8 +49,17 @@ def forwarding_of(found: Found, exports: Exports) -> Forwarding | None:
         target=target,
         parameters=parameters,
         looked_at=frozenset(_looked_at(body, name)),
-        added=frozenset(word.arg for word in calls[0].keywords if word.arg),
+        added=frozenset(_added(calls[0], parameters)),
     )
+
+
+def _added(call: ast.Call, parameters: tuple[Parameter, ...]) -> Iterator[str]:
+    """What a call gives beside the further keywords, by position or by name."""
+    if any(isinstance(each, ast.Starred) for each in call.args):
+        yield from (each.name for each in parameters)
+    by_position = [each.name for each in parameters if each.kind.startswith("POSITIONAL")]
+    yield from by_position[: len(call.args)]
+    yield from (word.arg for word in call.keywords if word.arg)
 
 
 def _hands_on(call: ast.Call, name: str) -> bool:
