@@ -95,6 +95,9 @@ def _missing(method: QuantizeMethodBase) -> str:
     """What a method that can be made all the same lacks here to run; empty where nothing is known."""
     if type(method).__module__.endswith(".moe_wna16") and not HAS_TRITON:
         return f"{type(method).__name__} is written in Triton, which is not here"
+    kernels = {name: value for name, value in vars(method).items() if name.endswith("backend")}
+    if any(getattr(value, "name", None) == "NONE" for value in kernels.values()):
+        return f"{type(method).__name__} finds no kernel here"
     return ""
 
 
