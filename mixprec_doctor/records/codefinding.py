@@ -31,8 +31,8 @@ class Place:
 class Repair:
     """How the code can be mended. Only one that is ``certain`` is ever written by itself.
 
-    ``module`` and ``name`` hold whole dotted names: what the code asks for and where that is (``vllm.a.X``, ``vllm.b.X``;
-    for ``import vllm.a`` the module). ``keyword`` holds the name of an argument; ``ladder`` the text of both.
+    ``module`` and ``name`` hold whole dotted names: what the code asks for and where that is (``vllm.a.X`` and
+    ``vllm.b.X``; for ``import vllm.a`` the module). ``keyword`` holds the name of an argument; ``ladder`` the text.
     """
 
     kind: str  # "module": another module has the name; "name": it is called otherwise; "keyword"; "ladder"
