@@ -25,9 +25,9 @@ def working_range(distribution: str, versions: Sequence[str], broken: Iterable[s
     inside = versions[first : last + 1]
     parts = [f">={versions[first]}"] if first or len(versions) > 1 else [f"=={versions[0]}"]
     if last + 1 < len(versions):
-        parts.append(f"<{versions[last + 1]}")
-        if _before(versions[last + 1]):  # a bound below a pre-release lets those of its own version through
-            parts[-1] = f"<={versions[last]}"
+        near = _is_prerelease(versions[last]) or _is_prerelease(versions[last + 1])
+        # "<1.0" leaves 1.0rc1 out, and a bound that is one itself lets others of its version through.
+        parts.append(f"<={versions[last]}" if near else f"<{versions[last + 1]}")
     parts += [f"!={each}" for each in inside if each in bad]
     return WorkingRange(
         distribution=distribution,
@@ -63,7 +63,7 @@ def _good(run: tuple[int, int], versions: Sequence[str], bad: set[str]) -> int:
     return sum(each not in bad for each in versions[run[0] : run[1] + 1])
 
 
-def _before(version: str) -> bool:
+def _is_prerelease(version: str) -> bool:
     try:
         return Version(version).is_prerelease
     except InvalidVersion:

@@ -18,7 +18,7 @@ from mixprec_doctor.codecheck.names import Names
 from mixprec_doctor.codecheck.needs import ClassNeed, Guard, ImportNeed, Need, PatchNeed, Project, Target, Try, TryKey
 from mixprec_doctor.codecheck.notebooks import UnreadableNotebook, cells_of
 from mixprec_doctor.codecheck.questions import Questions
-from mixprec_doctor.codecheck.scopes import FileScopes, Site, read_scopes, words_of
+from mixprec_doctor.codecheck.scopes import FileScopes, Scope, Site, read_scopes, words_of
 from mixprec_doctor.source.module import parse_source
 from mixprec_doctor.source.walking import walk
 
@@ -136,11 +136,18 @@ class _Reader:
                 tree, where,
                 test=self._questions.guard,
                 absolute=lambda statement: absolute(statement, file),
-                foreign=self.names.is_foreign, source=text.source,
+                foreign=self.names.is_foreign, source=text.source, above=self._earlier_cell(file, text),
             )  # fmt: skip
         except RecursionError:
             self._unread.append((file.shown, _TOO_DEEP))
             return None
+
+    def _earlier_cell(self, file: CodeFile, text: Text) -> Scope | None:
+        """The names of the cell before, which has those of the ones before it."""
+        if text.cell is None:
+            return None
+        before = [each for each in self._read if each.file == file and (each.text.cell or 0) < text.cell]
+        return before[-1].scopes.module if before else None
 
     def _read_again(self) -> None:
         """Files whose conditions name what files define that were read after them."""

@@ -94,11 +94,13 @@ ReadTest = Callable[[ast.expr, Scope], "Guard | None"]
 def read_scopes(
     tree: ast.Module, file: str, *, test: ReadTest, absolute: Callable[[ast.ImportFrom], str | None],
     foreign: Callable[[str], bool], source: str = "global nonlocal :=",
+    above: Scope | None = None,
 ) -> FileScopes:  # fmt: skip
     """The scopes of a file. ``test`` makes the guard of a condition that is about releases, ``absolute`` the module
-    of a relative import, and ``foreign`` says of a module that no release decides whether it is there."""
+    of a relative import, and ``foreign`` says of a module that no release decides whether it is there. ``above`` are
+    the names of an earlier cell of the same notebook."""
     reader = _Scopes(file, test, absolute, foreign, source)
-    module = Scope(kind="module", node=tree)
+    module = Scope(kind="module", node=tree, parent=above)
     reader.scopes[id(tree)] = module
     reader.block(tree.body, module, ())
     reader.bodies()
