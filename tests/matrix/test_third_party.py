@@ -28,7 +28,10 @@ if ABSENT:
     pytest.skip(f"nox -s third_party makes {', '.join(ABSENT)}", allow_module_level=True)
 
 TOLERANCE = 2.0
-"""Mean |log-probability - float32 reference| per token, in times of what BF16 arithmetic alone costs on this text."""
+"""Mean |log-probability - float32 reference| per token, in times of what BF16 arithmetic alone costs on this text.
+
+Measured on a CPU with AVX2: 0.088 (BF16 alone 0.090, the unquantized model 1.62 away) and 0.186 (0.121, 0.82) nats.
+"""
 MIXTURES: dict[str, tuple[tuple[str, str], ...]] = {
     # A block of 128 ends inside q and k of this model (576 and 192 outputs), which no engine can fuse; elsewhere it fits.
     "layouts": (
@@ -141,8 +144,3 @@ def test_every_parameter_is_filled_once_and_weights_stay_compressed(served: Laun
     linear = [layer for layer in found.layers if layer.layer.endswith("_proj")]
     assert len(linear) == 4 * 30
     assert all(layer.held_bytes < 1.1 * layer.loaded_bytes for layer in linear if "portable" in layer.method)
-
-
-def test_it_answers(served: Launched) -> None:
-    answer: Any = served.complete("The capital of France is", 16)
-    assert "Paris" in answer["choices"][0]["text"]
