@@ -21,7 +21,8 @@ def colour_classes(formats: Iterable[str]) -> dict[str, str]:
     classes: dict[str, str] = {}
     free = list(range(len(_COLOURS)))
     waiting = []
-    for name in dict.fromkeys(formats):
+    names = list(dict.fromkeys(formats))
+    for name in names:
         family = name.split("-")[0]
         if name in _PLAIN:
             classes[name] = _PLAIN[name]
@@ -32,7 +33,7 @@ def colour_classes(formats: Iterable[str]) -> dict[str, str]:
             waiting.append(name)
     for at, name in enumerate(waiting):
         classes[name] = f"c{free[at] if at < len(free) else at % len(_COLOURS)}"
-    return classes
+    return {name: classes[name] for name in names}
 
 
 _LIGHT = """
