@@ -56,7 +56,7 @@ def find_split_faults(mix: Mix, layers: Sequence[LayerPlan], units: Sequence[Uni
                 severity=Severity.WARNING if code == "MP651" else Severity.ERROR,
                 cause="The engine's own kernels refuse such layers; a portable one serves them, more slowly."
                 if code == "MP651"
-                else None,
+                else "",
                 summary=f"{mix.source(source).mark}: {SUMMARIES[code].format(ranks=split.ranks, source=source)}"
                 f" ({len(faults)})",
                 evidence=tuple(_evidence(faults)),
