@@ -10,6 +10,7 @@ __all__ = [
     "Flag",
     "ModuleTest",
     "Not",
+    "ParameterTest",
     "PythonTest",
     "Test",
     "Undecided",
@@ -70,10 +71,19 @@ class AttributeTest:
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A name that the code binds to constants: in the order of the source, each with what is around it."""
+class ParameterTest:
+    """Whether something of a package has a parameter: ``"x" in inspect.signature(f).parameters``."""
 
-    options: tuple[tuple[Any, bool | None], ...]  # guards (of needs.py), and the value; None: not known
+    module: str
+    path: tuple[str, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A name that the code binds to constants or conditions, in the order of the source, each with its guards."""
+
+    options: tuple[tuple[Any, bool | Test | None], ...]  # guards (of needs.py), and the value; None: not known
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,8 @@ class Undecided:
     text: str
 
 
-Test: TypeAlias = (
-    VersionTest | PythonTest | ModuleTest | AttributeTest | Flag | Not | EveryOf | AnyOf | Constant | Undecided
-)
+_About = VersionTest | PythonTest | ModuleTest | AttributeTest | ParameterTest
+Test: TypeAlias = _About | Flag | Not | EveryOf | AnyOf | Constant | Undecided
 
 
 def compare_versions(test: VersionTest, version: str | None) -> Truth:

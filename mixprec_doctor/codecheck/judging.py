@@ -114,15 +114,16 @@ class _Judge:
         elif isinstance(need, CallNeed) and need.super_of is not None:
             yield from self._super_call(need)
         elif (target := self._target(need)) is not None:
+            if not isinstance(need, CallNeed) and self._is_told(need, target):
+                return
             if isinstance(need, UseNeed):
-                if not self._is_told(need, target):
-                    yield from judge_chain(need, target, _imported(need), self._facts)
+                yield from judge_chain(need, target, _imported(need), self._facts)
             elif isinstance(need, PatchNeed):
                 yield from judge_patch(need, target, _imported(need), self._facts, self._former, self._project)
             else:
                 yield from self._call(need, target)
 
-    def _is_told(self, need: UseNeed, target: Target) -> bool:
+    def _is_told(self, need: UseNeed | PatchNeed, target: Target) -> bool:
         """Whether an import of the same file is what lacks the thing: its own finding says so."""
         file, words = need.spot.place.file, f"{target}."
         return any(words.startswith(f"{lost}.") for lost in self._lost_imports.get(file, ()))

@@ -18,6 +18,7 @@ from mixprec_doctor.codecheck.conditions import (
     Flag,
     ModuleTest,
     Not,
+    ParameterTest,
     PythonTest,
     Test,
     Undecided,
@@ -122,12 +123,35 @@ class Questions:
         return there if isinstance(op, ast.IsNot) else Not(there)
 
     def _among(self, left: ast.expr, op: ast.cmpop, right: ast.expr, scope: Scope, depth: int) -> Test | None:
+        if (name := text_of(left)) is not None and (asked := self._signature_of(right, scope, depth)) is not None:
+            there: Test = ParameterTest(asked.module, asked.path, name)
+            return there if isinstance(op, ast.In) else Not(there)
         found = self._version_of(left, scope, depth)
         if found is None or not isinstance(right, (ast.Tuple, ast.List, ast.Set)):
             return None
         parts = [_version_test(found, "==", self._literal(each, scope, depth)) for each in right.elts]
         test = AnyOf(tuple(part or Undecided("") for part in parts))
         return test if isinstance(op, ast.In) else Not(test)
+
+    def _signature_of(self, node: ast.expr, scope: Scope, depth: int) -> Target | None:
+        """What ``inspect.signature(f).parameters`` asks about, names in between followed."""
+        if depth > _DEEPEST:
+            return None
+        if isinstance(node, ast.Name) and (found := scope.find(node.id)) is not None and len(found[1]) == 1:
+            value = found[1][0].thing
+            return self._signature_of(value, found[0], depth + 1) if isinstance(value, ast.expr) else None
+        if isinstance(node, ast.Attribute) and node.attr == "parameters":
+            return self._signature_of(node.value, scope, depth + 1)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "keys":
+            return self._signature_of(node.func.value, scope, depth + 1)
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in ("signature", "set", "list"):
+            if not node.args:
+                return None
+            if dotted(node.func).rpartition(".")[2] != "signature":
+                return self._signature_of(node.args[0], scope, depth + 1)
+            targets = self._targets(node.args[0], scope, node.lineno)
+            return targets[0] if len(targets) == 1 else None
+        return None
 
     def _asked(self, call: ast.Call, scope: Scope, depth: int) -> Test | None:
         last = dotted(call.func).rpartition(".")[2]
@@ -218,7 +242,7 @@ class Questions:
             return None if of_none or bounds[0].guards else self.read(things[0], home, depth + 1)
         if len(things) == 1 and isinstance(things[0], tuple) and not self._names.is_wanted(things[0][0]):
             return self._flag_elsewhere(things[0], depth, of_none=of_none)
-        options: list[tuple[tuple[Guard, ...], bool | None]] = []
+        options: list[tuple[tuple[Guard, ...], bool | Test | None]] = []
         for each in bounds:
             if isinstance(each.thing, ast.Constant):
                 value = each.thing.value
@@ -227,6 +251,8 @@ class Questions:
                 options.append((each.guards, True))
             elif isinstance(each.thing, tuple) and self._names.is_wanted(each.thing[0]):
                 options.append((each.guards, True))  # a class or module is true
+            elif isinstance(each.thing, (ast.Compare, ast.BoolOp, ast.Call, ast.UnaryOp)) and not of_none:
+                options.append((each.guards, self.read(each.thing, home, depth + 1)))
             else:
                 options.append((each.guards, None))
         guarded = any(guards for guards, _ in options)

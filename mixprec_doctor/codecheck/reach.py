@@ -16,6 +16,7 @@ from mixprec_doctor.codecheck.conditions import (
     Flag,
     ModuleTest,
     Not,
+    ParameterTest,
     PythonTest,
     Test,
     VersionTest,
@@ -35,6 +36,7 @@ from mixprec_doctor.codecheck.needs import (
     UseNeed,
 )
 from mixprec_doctor.codecheck.release import ReleaseFacts
+from mixprec_doctor.codecheck.rules.calls import called_of
 from mixprec_doctor.source.truth import Truth, every, some
 
 _OPERATORS = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -139,11 +141,9 @@ class Reach:
 
     def _about_package(self, test: Test) -> Truth:
         if isinstance(test, Flag):
-            for guards, value in reversed(test.options):
-                bound = self._binds(Alternative(None, guards))
-                if bound is not Truth.NO:
-                    return Truth.UNKNOWN if bound is Truth.UNKNOWN or value is None else Truth.of(value)
-            return Truth.UNKNOWN
+            return self._flag(test)
+        if isinstance(test, ParameterTest) and test.module.partition(".")[0] == self._facts.package:
+            return self._has_parameter(test)
         if isinstance(test, ModuleTest) and test.module.partition(".")[0] == self._facts.package:
             there = self._facts.module(test.module)
             return {Presence.THERE: Truth.YES, Presence.MISSING: Truth.NO}.get(there, Truth.UNKNOWN)
@@ -153,6 +153,27 @@ class Reach:
                 return Truth.UNKNOWN
             return Truth.of(not isinstance(found, Lost))
         return Truth.UNKNOWN
+
+    def _flag(self, test: Flag) -> Truth:
+        """What a name holds: decided where all the bindings that may be the last one agree."""
+        values: set[Truth] = set()
+        for guards, value in reversed(test.options):
+            bound = self._binds(Alternative(None, guards))
+            if bound is Truth.NO:
+                continue
+            if value is None:
+                values.add(Truth.UNKNOWN)
+            else:
+                values.add(Truth.of(value) if isinstance(value, bool) else self.holds(value))
+            if bound is Truth.YES:
+                break
+        return values.pop() if len(values) == 1 else Truth.UNKNOWN
+
+    def _has_parameter(self, test: ParameterTest) -> Truth:
+        called = called_of(Target(test.module, test.path), self._facts)
+        if called is None:
+            return Truth.UNKNOWN
+        return Truth.of(test.name in {each.name for each in called.fact.parameters})
 
     def _guard(self, guard: Guard) -> Truth:
         if guard.kind == "if" and guard.test is not None:

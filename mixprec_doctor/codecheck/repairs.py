@@ -161,19 +161,27 @@ def _is_same(
     best: NameFact, name: str, asked: str, then: object, facts: ReleaseFacts, former: ReleaseFacts | None
 ) -> bool:
     """Whether the one definition of that name is what the code means: of the same kind, and where a release is known
-    in which the code was right, called alike; without one a class, or something that stayed in the neighbourhood."""
+    in which the code was right, called alike and not there beside it already; without one, it stayed near by."""
     if best.kind not in ("class", "function"):
         return False
+    near = _is_near(best.module, asked)
     if isinstance(then, Followed) and former is not None:
         if then.kind != best.kind or then.name != name:
             return False
+        if _is_there(best.module, name, former) and former.name(best.module, name).module != then.module:
+            return False  # both were there, and were not the same
         before = {each.name for each in former.call(then.module, then.name).parameters}
         after = {each.name for each in facts.call(best.module, name).parameters}
-        return not before or not after or bool(before & after)
-    if best.kind == "class":
-        return True
+        return 2 * len(before & after) >= max(len(before), 1) if before or after else near
+    return near
+
+
+def _is_near(home: str, asked: str) -> bool:
+    """Whether a module lies below the one asked for, beside it, or deeper in the same package below the top."""
     above = asked.rpartition(".")[0]
-    return best.module.startswith((f"{asked}.", f"{above}.")) if above else False
+    if home.startswith(f"{asked}.") or home.rpartition(".")[0] == above:
+        return True
+    return "." in above and home.startswith(f"{above}.")
 
 
 def _nowhere(name: str, asked: str, facts: ReleaseFacts) -> Mending:
@@ -199,15 +207,12 @@ def _core(modules: Sequence[str], facts: ReleaseFacts) -> list[str]:
 def _nearest_first(found: Iterable[str], wanted: str) -> list[str]:
     parts = wanted.split(".")
 
-    def shared(module: str) -> int:
-        count = 0
-        for one, other in zip(parts, module.split("."), strict=False):
-            if one != other:
-                break
-            count += 1
-        return count
+    def apart(module: str) -> tuple[int, int]:
+        others = module.split(".")
+        leading = next((at for at, (one, other) in enumerate(zip(parts, others, strict=False)) if one != other), None)
+        return -(leading if leading is not None else min(len(parts), len(others))), -len(set(parts) & set(others))
 
-    return sorted(found, key=lambda each: (-shared(each), each.count("."), each))
+    return sorted(found, key=lambda each: (*apart(each), each.count("."), each))
 
 
 def _is_there(module: str, name: str, facts: ReleaseFacts) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.doctor.codecheck.conftest import Bench, told
 
-ENGINE = {"new.py": "class X: ...\n", "config.py": "", "version.py": "__version__ = '1.0'\n"}
+ENGINE = {"new.py": "class X: ...\ndef make(x): ...\n", "config.py": "", "version.py": "__version__ = '1.0'\n"}
 
 
 def test_a_ladder_of_which_one_rung_works_is_fine(bench: Bench) -> None:
@@ -98,6 +98,9 @@ def test_what_only_a_type_checker_sees_is_a_warning(bench: Bench) -> None:
         "HAS_OLD",
         "HAS_OLD and x",
         "OLD is not None",
+        "NEEDED",
+        "'y' in inspect.signature(make).parameters",
+        "'y' in PARAMETERS",
         "False",
     ],
 )
@@ -114,7 +117,7 @@ def test_a_branch_that_the_release_does_not_take_is_left_out(bench: Bench, test:
     if " if " in form:
         form = "x = vllm.old.deep if {test} else 1\n"
     head = """\
-import importlib.metadata, importlib.util, sys
+import importlib.metadata, importlib.util, inspect, sys
 from packaging import version
 from packaging.version import Version
 import vllm
@@ -133,10 +136,16 @@ try:
     from vllm.new import OLD
 except ImportError:
     OLD = None
+try:
+    NEEDED = HERE < Version("0.5")
+except ValueError:
+    NEEDED = False
+from vllm.new import make
+PARAMETERS = inspect.signature(make).parameters
 """
     bench.write(head + form.format(test=test))
     bench.install(ENGINE)
-    assert [line for _, _, line in told(bench.report().findings) if line > 19] == []
+    assert [line for _, _, line in told(bench.report().findings) if line > 25] == []
 
 
 def test_the_branch_that_the_release_takes_is_judged(bench: Bench) -> None:

@@ -32,8 +32,24 @@ def test_a_repair_that_breaks_another_of_the_releases_is_not_certain(bench: Benc
     old, new = bench.wheel("1.0", OLD), bench.wheel("2.0", NEW)
     (found,) = bench.report([old, new]).findings
     assert found.repair is not None and not found.repair.certain
-    (found,) = bench.report([new]).findings
+    (found,) = bench.report([new], from_=old).findings
     assert found.repair is not None and found.repair.certain
+
+
+def test_a_namesake_far_away_is_certain_only_where_the_former_one_is_known(bench: Bench) -> None:
+    bench.write("from vllm.a import X\n")
+    new = bench.wheel("2.0", {"v1/core/a.py": NEW["b.py"]})
+    (found,) = bench.report([new]).findings
+    assert found.repair is not None and not found.repair.certain
+    (found,) = bench.report([new], from_=bench.wheel("1.0", OLD)).findings
+    assert found.repair is not None and found.repair.certain
+
+
+def test_two_things_that_were_there_side_by_side_are_not_the_same(bench: Bench) -> None:
+    bench.write("from vllm.a import X\n")
+    old = bench.wheel("1.0", OLD | {"b.py": "class X:\n    def __init__(self, cfg: int, b=1): ...\n"})
+    (found,) = bench.report([bench.wheel("2.0", NEW)], from_=old).findings
+    assert found.repair is not None and not found.repair.certain
 
 
 def test_the_same_name_for_another_kind_of_thing_is_not_the_same(bench: Bench) -> None:
