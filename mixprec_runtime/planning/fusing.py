@@ -36,12 +36,10 @@ def find_unfusable(
         members = [parts[member] for member in unit.members if member in parts]
         sources = {assigned[member].source for member in unit.members}
         if len(sources) > 1:
-            if len(members) == len(unit.members) and (why := _different(members)) is None:
+            if (why := _refusal(unit, members)) is None:
                 continue
-            elif len(members) < len(unit.members):
-                why = ""  # what is wrong with the missing part is reported on its own
             reasons = tuple(assigned[member].reason for member in unit.members)
-            refused = _Refused(unit=unit, members=tuple(members), why=why or "")
+            refused = _Refused(unit=unit, members=tuple(members), why=why)
             split.setdefault((unit.name.rpartition(".")[2], reasons, why), []).append(refused)
         elif members and len({_unsized(part) for part in members}) > 1:
             shown = members if not _is_experts(unit.name) else _one_of_each(members)
@@ -97,20 +95,30 @@ def _unsized(part: Taken) -> object:
     return replace(form, group=None) if form.group == part.weights.shape[-1] else form
 
 
+def _refusal(unit: Unit, members: list[Taken]) -> str | None:
+    """Why a unit may not have several sources, "" where that need not be said; None where it may."""
+    if len(members) < len(unit.members):
+        return ""  # what is wrong with the missing part is reported on its own
+    return "the experts of a layer have one source" if _is_experts(unit.name) else _different(members)
+
+
 def _different(members: list[Taken]) -> str | None:
     """In what the parts are not of one scheme; None where they are."""
     first = members[0]
     plain = first.weights.format.kind is FormatKind.PLAIN
     for part in members[1:]:
         if _unsized(part) != _unsized(first):
-            return f"{_leaf(first.module)} is {_described(first)}, {_leaf(part.module)} is {_described(part)}"
+            found = f"{_leaf(first.module)} is {_described(first)}, {_leaf(part.module)} is {_described(part)}"
+            return f"they are not of one scheme, {found}"
         if plain:
             continue
         if _method(part) != _method(first):
-            return f"the quantization method of one is {_method(first)!r}, of the other {_method(part)!r}"
+            methods = f"the quantization method of one is {_method(first)!r}, of the other {_method(part)!r}"
+            return f"they are not of one scheme, {methods}"
         lacking = (part.tensors.keys() ^ first.tensors.keys()) - {"bias"}
         if lacking:
-            return f"only one of {_leaf(first.module)} and {_leaf(part.module)} has {', '.join(sorted(lacking))}"
+            pair = f"{_leaf(first.module)} and {_leaf(part.module)}"
+            return f"they are not of one scheme, only one of {pair} has {', '.join(sorted(lacking))}"
         if first.weights.format.act_order and _orders(part) != _orders(first):
             return "each part has its inputs in an order of its own (act-order), and the engine keeps one for all"
     if plain:
@@ -156,8 +164,7 @@ def _split(refused: list[_Refused], assigned: Mapping[str, Assignment]) -> Findi
     return Finding(
         code="MP622",
         severity=Severity.ERROR,
-        summary=f"the parts of {first.name} come from different sources{more}"
-        + (f", and are not of one scheme: {why}" if why else ""),
+        summary=f"the parts of {first.name} come from different sources{more}" + (f": {why}" if why else ""),
         cause="An engine keeps these modules in one fused parameter with one format; only parts of one scheme may come "
         "from different checkpoints.",
         evidence=tuple(evidence),

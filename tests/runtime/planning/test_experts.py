@@ -83,6 +83,15 @@ def test_rules_that_split_the_experts_of_a_layer_are_refused_with_the_rule_and_a
     assert split.remedy is not None and r"mlp.experts\..*'" in split.remedy.text
 
 
+def test_experts_have_one_source_even_where_two_are_of_one_scheme(moe: Workshop) -> None:
+    plan = moe.plan(
+        MIX.replace("sources: {", "sources: {again: {path: gptq}, ")
+        + "default: again\nrules: [{targets: ['re:.*\\.experts\\.0\\..*'], source: gptq}]\nignore: [lm_head]\n"
+    )
+    (split,) = [finding for finding in plan.findings if finding.code == "MP622"]
+    assert split.summary.endswith("the experts of a layer have one source")
+
+
 def test_a_source_with_experts_of_two_formats_is_refused(moe: Workshop) -> None:
     tensors = with_experts(LAYOUTS["gptq"][0])
     odd = "model.layers.1.mlp.experts.2.up_proj"
