@@ -116,6 +116,7 @@ def check(
                 exclude=settings.exclude,
                 offline=offline,
                 progress=progress,
+                workers=None,
             )
         return _wanted(report, select, ignore)
 

@@ -33,13 +33,15 @@ def check(
     exclude: Sequence[str] = (),
     offline: bool = False,
     progress: Progress | None = None,
+    workers: int | None = 1,
 ) -> CodeReport:
     """Hold the Python files and notebooks below some paths against packages, without running anything of either.
 
     ``against`` are requirements whose releases are read from the index, one or many; without any it is what is
     installed: for the running interpreter, ``python`` or ``site_packages``. ``packages`` are import packages beside
     ``sglang`` and ``vllm``. ``from_`` names the release that the code was written for. Comments ``# mixprec: ignore``
-    are heeded.
+    are heeded. Releases that were never read are read one by one; with more ``workers``, or None for as many as there
+    are cores, in processes of their own, for which a script needs its ``if __name__ == "__main__"``.
     """
     began = time.perf_counter()
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
@@ -55,7 +57,7 @@ def check(
         if not lines and not tuple(against):
             held = hold_installed(project, target, former, offline=offline)
         else:
-            held = hold_releases(project, lines, former, progress, offline=offline)
+            held = hold_releases(project, lines, former, progress, offline=offline, workers=workers)
     report = CodeReport(
         files=project.files,
         checked=tuple(each.checked for each in held),

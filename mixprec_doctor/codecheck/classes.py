@@ -141,7 +141,13 @@ class ClassReader:
                 parameters=parameters[1:] if kind in ("method", "classmethod") else parameters,
                 is_async=isinstance(function, ast.AsyncFunctionDef),
                 certain=all(last_name(each) in _KEEPING for each in function.decorator_list),
+                only_raises=_only_raises(function),
             )  # fmt: skip
+
+
+def _only_raises(node: Function) -> bool:
+    body = [each for each in node.body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+    return len(body) == 1 and isinstance(body[0], ast.Raise)
 
 
 def parameters_of_function(node: Function | ast.Lambda) -> tuple[tuple[str, str, bool], ...]:

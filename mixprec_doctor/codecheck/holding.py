@@ -122,7 +122,13 @@ def hold_installed(
 
 
 def hold_releases(
-    project: Project, lines: Sequence[Line], former: Mapping[str, Release], progress: Progress | None, *, offline: bool
+    project: Project,
+    lines: Sequence[Line],
+    former: Mapping[str, Release],
+    progress: Progress | None,
+    *,
+    offline: bool,
+    workers: int | None,
 ) -> tuple[Held, ...]:
     """The code against every release of every line."""
     total = sum(len(each.releases) for each in lines)
@@ -130,7 +136,7 @@ def hold_releases(
     held: list[Held] = []
     for line in lines:
         verdicts: dict[str, Verdicts] = {}
-        for each in _all_verdicts(project, line, former.get(line.package), offline=offline):
+        for each in _all_verdicts(project, line, former.get(line.package), offline=offline, workers=workers):
             verdicts[each.version or ""] = each
             done += 1
             if progress is not None:
@@ -167,7 +173,9 @@ def _held(line: Line, verdicts: Sequence[Verdicts], former: Mapping[str, Release
     )  # fmt: skip
 
 
-def _all_verdicts(project: Project, line: Line, former: Release | None, *, offline: bool) -> Iterator[Verdicts]:
+def _all_verdicts(
+    project: Project, line: Line, former: Release | None, *, offline: bool, workers: int | None
+) -> Iterator[Verdicts]:
     """What is kept at once; the rest in processes of their own where it is much."""
     store = usual_index(offline=offline).store
     waiting: list[Release] = []
@@ -180,7 +188,7 @@ def _all_verdicts(project: Project, line: Line, former: Release | None, *, offli
             waiting.append(release)
     work = partial(_judge_release, project=project, package=line.package, former=former, offline=offline)
     failed = partial(_unreadable, distribution=line.distribution)
-    with closing(answer_all(waiting, work, failed, workers=1 if len(waiting) <= _FEW else None)) as answers:
+    with closing(answer_all(waiting, work, failed, workers=1 if len(waiting) <= _FEW else workers)) as answers:
         yield from answers
 
 

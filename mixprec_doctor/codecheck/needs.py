@@ -169,6 +169,7 @@ class Method:
     kind: Literal["method", "classmethod", "staticmethod", "property", "other"]
     is_async: bool = False
     certain: bool = True  # False: a decorator may change what it takes
+    only_raises: bool = False  # it is there to say that it cannot be called
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -239,7 +239,7 @@ class Questions:
         self.unknown = self.unknown or self._is_elsewhere(node, scope)
         things = [each.thing for each in bounds]
         if len(things) == 1 and isinstance(things[0], ast.expr) and not isinstance(things[0], ast.Constant):
-            return None if of_none or bounds[0].guards else self.read(things[0], home, depth + 1)
+            return None if of_none else self.read(things[0], home, depth + 1)
         if len(things) == 1 and isinstance(things[0], tuple) and not self._names.is_wanted(things[0][0]):
             return self._flag_elsewhere(things[0], depth, of_none=of_none)
         options: list[tuple[tuple[Guard, ...], bool | Test | None]] = []

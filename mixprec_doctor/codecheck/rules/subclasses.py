@@ -57,7 +57,7 @@ def _override(
     if any(each is not need and _defines(each, method.name) for each in lineages.own(need)):
         return  # it overrides another method of the code, which is judged itself
     found = lineages.inherited(need, method.name)
-    if not isinstance(found, Inherited) or not method.certain:
+    if not isinstance(found, Inherited) or not method.certain or method.only_raises:
         return
     kinds = {found.fact.kind, method.kind}
     if "value" in kinds or "class" in kinds or "other" in kinds:
