@@ -120,7 +120,9 @@ class Bookkeeper:
         for name, verdict in self.recorder.faults().items():
             if name in told or (name in self.kept and not self.recorder.regions[name]):
                 continue
-            if not self.recorder.regions[name] and name not in self.kept and name not in remains:
+            if not self.recorder.regions[name] and name in self.recorder.reworked:
+                self._fault(name, "was changed in place and never filled")
+            elif not self.recorder.regions[name] and name not in self.kept and name not in remains:
                 self._fault(name, "was not filled by anything that mixprec can watch")
             elif not (verdict.endswith(TWICE) and self._agreed(name)):
                 self._fault(name, verdict)

@@ -140,7 +140,7 @@ class FillRecorder(TorchDispatchMode):
             target = args[position] if position < len(args) else kwargs.get(name)
             for at, tensor in enumerate(target if isinstance(target, list | tuple) else (target,)):
                 if isinstance(tensor, torch.Tensor):
-                    self._note(tensor, _source(args, at), arithmetic=arithmetic)
+                    self._note(tensor, _source(args, at), arithmetic=arithmetic, whole=whole)
         return result
 
     def _announce(self, targets: tuple[tuple[int, str], ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ class FillRecorder(TorchDispatchMode):
                         if not self.regions[parameter]:
                             self._before_a_part(parameter)
 
-    def _note(self, target: torch.Tensor, source: torch.Tensor | None, *, arithmetic: bool) -> None:
+    def _note(self, target: torch.Tensor, source: torch.Tensor | None, *, arithmetic: bool, whole: bool) -> None:
         if not target.numel() or target.is_meta:
             return
         for name in self._by_storage.get(target.untyped_storage().data_ptr(), ()):
@@ -168,8 +168,9 @@ class FillRecorder(TorchDispatchMode):
                 continue
             self._turns[name][region] = self._turn
             self.regions[name].append(region)
-            self._credit(name, target)
-            if source is not None and source.dtype != target.dtype:
+            if source is not None or not whole:  # a constant fills, but it is nothing of the tensor on its way
+                self._credit(name, target)
+            if whole and source is not None and source.dtype != target.dtype:
                 key = f"{_short(source.dtype)} -> {_short(target.dtype)}"
                 self.converted[key] = self.converted.get(key, 0) + target.numel()
 

@@ -153,6 +153,7 @@ def test_what_goes_round_the_dispatcher_is_not_taken_for_filled(books: Bookkeepe
 def test_adding_to_a_parameter_does_not_fill_it(books: Bookkeeper) -> None:
     words = filled(books, lambda parameter, data: parameter.add_(data))
     assert "a (source base) was not taken by any parameter" in words and len(words) == 4
+    assert "parameter a was changed in place and never filled" in words
 
 
 def test_a_tensor_of_which_only_a_part_goes_in_is_a_fault_on_a_single_rank(books: Bookkeeper) -> None:

@@ -228,3 +228,20 @@ def test_boxes_that_are_cut_from_a_shape_tile_it_and_fewer_or_more_do_not(data: 
     assert not _tile(boxes[1:], shape)
     assert not _tile([*boxes, boxes[0]], shape)
     assert not _tile([*boxes[1:], None], shape)
+
+
+def test_a_constant_fills_and_is_nothing_of_the_tensor_on_its_way() -> None:
+    p = parameter(4, 6)
+    with FillRecorder({"p": p}) as recorder:
+        recorder.current = "weight"
+        p.data[:3].copy_(torch.ones(3, 6))
+        p.data[3:].fill_(0)
+    assert recorder.faults() == {} and recorder.written == {"weight": 18}
+
+
+def test_indices_are_no_values_of_another_type() -> None:
+    p = parameter(4)
+    with FillRecorder({"p": p}) as recorder:
+        recorder.current = "weight"
+        p.data[torch.tensor([0, 1, 2, 3])] = torch.ones(4)
+    assert recorder.converted == {} and recorder.written == {"weight": 4}
