@@ -112,6 +112,46 @@ def test_the_memory_report_is_true_to_the_byte(served: Launched, mix: Path) -> N
     assert report.ranks[0].held == sum(layer.held_bytes for layer in account(mix).layers)
 
 
+@pytest.fixture(scope="module")
+def client(served: Launched) -> Iterator[Any]:
+    openai = pytest.importorskip("openai", reason="the client of most users")
+    httpx = pytest.importorskip("httpx")
+    with httpx.Client(trust_env=False, timeout=120) as connection:  # a proxy of the environment is not for loopback
+        yield openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0, http_client=connection)
+
+
+def test_the_client_of_openai_finds_the_model_with_what_serve_asked_for(client: Any, mix: Path) -> None:
+    (model,) = client.models.list().data
+    assert (model.id, model.max_model_len) == (mix.stem, 1024)
+
+
+def test_streams_and_requests_at_once_give_the_texts_of_one_by_one(client: Any, mix: Path) -> None:
+    def ask(prompt: str) -> str:
+        done = client.completions.create(model=mix.stem, prompt=prompt, max_tokens=8, temperature=0)
+        return str(done.choices[0].text)
+
+    def stream(prompt: str) -> str:
+        parts = client.completions.create(model=mix.stem, prompt=prompt, max_tokens=8, temperature=0, stream=True)
+        texts = [part.choices[0].text for part in parts]
+        assert sum(map(bool, texts)) > 3, f"came in {len(texts)} pieces"
+        return "".join(texts)
+
+    prompts = [*PROMPTS, "One, two, three,", "A, B, C, D,", "Monday, Tuesday,", "2 + 2 =", "The sun rises in the"]
+    alone = [ask(prompt) for prompt in prompts]
+    with ThreadPoolExecutor(len(prompts)) as together:
+        assert list(together.map(stream, prompts)) == alone
+
+
+def test_a_stop_string_ends_a_text_and_chat_is_answered(client: Any, mix: Path) -> None:
+    (choice,) = client.completions.create(
+        model=mix.stem, prompt="One, two, three,", max_tokens=24, temperature=0, stop=["six"]
+    ).choices
+    assert choice.finish_reason == "stop" and "five" in choice.text and "six" not in choice.text
+    said = [{"role": "user", "content": "What is the capital of France?"}]
+    answer = client.chat.completions.create(model=mix.stem, messages=said, max_tokens=24, temperature=0)
+    assert "Paris" in answer.choices[0].message.content
+
+
 def test_greedy_text_is_sensible_and_the_same_after_a_second_start(served: Launched, mix: Path) -> None:
     """Also: Ctrl-C and SIGTERM end the engine with its own code 0, and nothing keeps running."""
     first = greedy(served)
