@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from mixprec_doctor.codecheck.facts import CallFact, CallShape, ClassFact, MemberFact, NameFact, Presence
 from mixprec_doctor.codecheck.members import class_fact, may_make_another, member_fact
 from mixprec_doctor.records.environment import Environment
+from mixprec_doctor.records.resolution import Status
+from mixprec_doctor.resolving.layout import LAYOUTS
 from mixprec_doctor.resolving.offers import Offer, Offers
+from mixprec_doctor.resolving.roles import RoleResolver
 from mixprec_doctor.resolving.symbols import module_of
 from mixprec_doctor.source.constructors import doubt_about, parameters_of
 from mixprec_doctor.source.exports import Exports, Found, Outside, Standin
@@ -87,6 +90,17 @@ class Answers:
         if not isinstance(found, Found) or not isinstance(found.node, ast.ClassDef) or found.value is not None:
             return MemberFact(presence=Presence.UNKNOWN)
         return member_fact(found, member, self._exports)
+
+    def successor(self, package: str, name: str) -> tuple[str, str] | None:
+        """What does in this release what a name did in others, where the engine has a role for it."""
+        layout = next((each for each in LAYOUTS if each.engine == package), None)
+        roles = [role for role, usual in layout.usual.items() if name in usual.names] if layout is not None else []
+        if layout is None or len(roles) != 1:
+            return None
+        found = RoleResolver(self._exports, layout).resolve(roles[0])
+        if found.status is not Status.FOUND or not found.module or not found.name or found.name == name:
+            return None
+        return found.module, found.name
 
     def definitions(self, package: str) -> dict[str, list[str]]:
         """Modules by the names of classes, functions and values that they define at the beginning of a line."""

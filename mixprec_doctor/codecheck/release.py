@@ -123,6 +123,16 @@ class ReleaseFacts:
         homes = {each for homes in (self._definitions or {}).values() for each in homes}
         return tuple(sorted(each for each in homes if each.rpartition(".")[2] == last))
 
+    def successor(self, name: str) -> tuple[str, str] | None:
+        """Module and name of what took a name's place, where the package has a role for it."""
+        found: tuple[str, str] | None = self._fact(
+            f"r {name}",
+            lambda raw: (raw[0], raw[1]) if raw else None,
+            lambda a: a.successor(self.package, name),
+            lambda fact: list(fact) if fact else None,
+        )
+        return found
+
     def names_near(self, module: str) -> tuple[str, ...]:
         """What a module defines at the beginning of a line; of one that is not there, what lies around it."""
         self.definitions_of("")

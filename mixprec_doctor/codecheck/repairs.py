@@ -185,6 +185,13 @@ def _is_near(home: str, asked: str) -> bool:
 
 
 def _nowhere(name: str, asked: str, facts: ReleaseFacts) -> Mending:
+    if (heir := facts.successor(name)) is not None:
+        module, new = heir
+        return Mending(
+            repair=Repair(kind="name", old=f"{asked}.{name}", new=f"{module}.{new}", certain=False),
+            advice=f"this release of {facts.package} has no {name}; {new} of {module} took its place",
+            commands=(f"from {module} import {new} as {name}",),
+        )
     near = _alike(name, asked, facts)
     advice = f"this release of {facts.package} defines {name} nowhere: use what took its place"
     if near:

@@ -89,6 +89,29 @@ def test_a_placeholder_is_a_warning(bench: Bench) -> None:
     assert told(bench.findings("from vllm.kernels import Fast", engine)) == [("MP803", "warning", 1)]
 
 
+def test_what_took_the_place_of_a_gone_class_is_told(bench: Bench) -> None:
+    quant = "model_executor/layers/quantization"
+    engine = {
+        f"{quant}/__init__.py": """
+            from vllm.model_executor.layers.quantization.auto_awq import AutoAWQConfig
+            QUANTIZATION_METHODS = ["awq"]
+            def get_quantization_config(quantization):
+                return {"awq": AutoAWQConfig}[quantization]
+            """,
+        f"{quant}/base_config.py": "class QuantizationConfig: ...\n",
+        f"{quant}/auto_awq.py": """
+            from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
+            class AutoAWQConfig(QuantizationConfig):
+                @classmethod
+                def get_name(cls): return "awq"
+            """,
+    }
+    (found,) = bench.findings("from vllm.model_executor.layers.quantization.awq import AWQConfig", engine)
+    assert found.repair is not None and not found.repair.certain
+    assert found.repair.new.endswith("auto_awq.AutoAWQConfig")
+    assert found.finding.remedy is not None and "took its place" in found.finding.remedy.text
+
+
 def test_an_import_in_a_function_says_when_it_fails(bench: Bench) -> None:
     (found,) = bench.findings("class A:\n    def f(self):\n        import vllm.gone\n", ENGINE)
     assert "it fails when A.f is called" in found.finding.evidence
