@@ -7,8 +7,10 @@ __all__ = ["CHECK"]
 import ast
 import difflib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mixprec_doctor.checks.check import Check, Patient
+from mixprec_doctor.codecheck.members import ignores_unknown
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.records.signature import signature
@@ -33,6 +35,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
         if not _is_callable(found, parameters) or doubt_about(found, code.exports) is not None:
             continue  # what is not known for certain is no fault of the call
         wrong = misfit(call, parameters)
+        if wrong.unknown and ignores_unknown(found, code.exports):
+            wrong = replace(wrong, unknown=())
         if wrong:
             yield _finding(code, call, found, parameters, wrong, patient)
         elif any(each.kind == "VAR_KEYWORD" for each in parameters):

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from mixprec_doctor.codecheck.facts import CallFact, CallShape, ClassFact, MemberFact, NameFact, Presence
-from mixprec_doctor.codecheck.members import class_fact, may_make_another, member_fact
+from mixprec_doctor.codecheck.members import class_fact, ignores_unknown, may_make_another, member_fact
 from mixprec_doctor.records.environment import Environment
-from mixprec_doctor.records.resolution import Status
+from mixprec_doctor.records.resolution import Parameter, Status
 from mixprec_doctor.resolving.layout import LAYOUTS
 from mixprec_doctor.resolving.offers import Offer, Offers
 from mixprec_doctor.resolving.roles import RoleResolver
@@ -68,6 +68,9 @@ class Answers:
         if found.value is not None and not parameters:
             return CallFact()
         certain = doubt_about(found, self._exports) is None
+        if ignores_unknown(found, self._exports):
+            parameters += (Parameter(name="further", kind="VAR_KEYWORD", required=False),)
+            return CallFact(parameters=parameters, certain=certain)
         swapped = may_make_another(found, self._exports)
         if not any(each.kind == "VAR_KEYWORD" for each in parameters) or not isinstance(found.node, ast.ClassDef):
             return CallFact(parameters=parameters, certain=certain, swapped=swapped)

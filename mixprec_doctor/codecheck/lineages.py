@@ -69,11 +69,13 @@ class Lineages:
         bases, whole = self.bases(need)
         for base in bases:
             fact = self.member(base, name)
+            if name == "__init__" and len(bases) > 1 and self._is_of_object(base):
+                continue
             if fact.presence is Presence.THERE:
                 return Inherited(base=base, fact=fact)
             if fact.presence is not Presence.MISSING:
                 return Presence.UNKNOWN
-        return Presence.MISSING if whole and bases else Presence.UNKNOWN
+        return Presence.MISSING if whole and bases and name != "__init__" else Presence.UNKNOWN
 
     def member(self, base: Followed, name: str) -> MemberFact:
         """What a class of the package has under a name; the constructor with what dataclasses make."""
@@ -84,6 +86,11 @@ class Lineages:
         if not call.certain:
             return fact
         return replace(fact, presence=Presence.THERE, kind="method", owner=f"{base.module}.{base.name}", call=call)
+
+    def _is_of_object(self, base: Followed) -> bool:
+        """Whether a class and all it inherits leave the constructor to ``object``, or to what comes after them."""
+        call = self._facts.call(base.module, base.name)
+        return call.certain and not call.parameters
 
     def _followed(self, meaning: Meaning) -> Followed | None:
         chosen = self._chosen(meaning)

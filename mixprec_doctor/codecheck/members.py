@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["class_fact", "may_make_another", "member_fact"]
+__all__ = ["class_fact", "ignores_unknown", "may_make_another", "member_fact"]
 
 import ast
 from abc import ABC
@@ -13,7 +13,7 @@ from mixprec_doctor.codecheck.facts import CallFact, ClassFact, MemberFact, Pres
 from mixprec_doctor.source.constructors import parameters_of
 from mixprec_doctor.source.decorators import keeps_signature
 from mixprec_doctor.source.exports import Exports, Found
-from mixprec_doctor.source.lineage import Lineage, base_classes, find_method, last_name, resolve_expression
+from mixprec_doctor.source.lineage import Lineage, base_classes, base_names, find_method, last_name, resolve_expression
 from mixprec_doctor.source.module import ParsedModule, bindings_of
 
 _NOTHING = {"object", "ABC", "Generic", "Protocol"}
@@ -74,6 +74,19 @@ def member_fact(found: Found, name: str, exports: Exports) -> MemberFact:
     if _is_dynamic(lineage, exports) or any(True for each, home in lineage for _ in _unread(each, home, exports)):
         return MemberFact(presence=Presence.UNKNOWN)
     return MemberFact(presence=Presence.MISSING)
+
+
+def ignores_unknown(found: Found, exports: Exports) -> bool:
+    """Whether a class is a pydantic model that takes words it has no field for without a complaint, as most do."""
+    lineage = _lineage(found, exports) or []
+    if not any("BaseModel" in base_names(each) for each, _ in lineage):
+        return False
+    settings = (
+        statement for each, _ in lineage for statement in each.body
+        if (isinstance(statement, ast.ClassDef) and statement.name == "Config")
+        or (isinstance(statement, ast.Assign) and last_name(statement.targets[0]) == "model_config")
+    )  # fmt: skip
+    return not any("forbid" in ast.unparse(each) for each in settings)
 
 
 def may_make_another(found: Found, exports: Exports) -> bool:

@@ -21,6 +21,12 @@ ENGINE = {
             def method(self, x): ...
         class Prompt(TypedDict):
             ids: list
+        from pydantic import BaseModel
+        class Model(BaseModel):
+            size: int
+        class Strict(BaseModel):
+            model_config = ConfigDict(extra="forbid")
+            size: int
         def serve(config, port=1, *, host): ...
         def decorated(f): return unknown(f)
         @decorated
@@ -42,7 +48,7 @@ ENGINE = {
             def __init__(self, size): ...
         """,
 }
-HEAD = "import functools\nfrom vllm.args import Params, Prompt, anything, serve, strange\nfrom vllm.llm import LLM\n"
+HEAD = "import functools\nfrom vllm.args import Model, Params, Prompt, Strict, anything, serve, strange\nfrom vllm.llm import LLM\n"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,8 @@ HEAD = "import functools\nfrom vllm.args import Params, Prompt, anything, serve,
         ("Params.plain()", "nothing for one"),
         ("Params.method(1)", "nothing for x"),
         ("serve(1)", "nothing for host"),
+        ("Model(more=1)", "nothing for size"),
+        ("Strict(size=1, more=2)", "no parameter more"),
         ("functools.partial(serve, prt=1)", "no parameter prt"),
         ("LLM('m', nmae='x')", "no parameter nmae"),
         ("(lambda: Params())", "nothing for size"),
@@ -78,6 +86,7 @@ def test_a_call_that_does_not_bind_is_an_error(bench: Bench, call: str, words: s
         "Params.method(Params(1), 2)",
         "functools.partial(serve, 1)",
         "Prompt(ids=[1], more=2)",
+        "Model(size=1, more=2)",
         "strange(1, 2, 3)",
         "anything(1, a=2)",
         "LLM('m', name='x')",
@@ -117,6 +126,20 @@ def test_calls_of_super_are_bound_to_the_base(bench: Bench) -> None:
                 super().gone()
         """
     assert told(bench.findings(code, ENGINE)) == [("MP805", "error", 5), ("MP804", "error", 6)]
+
+
+def test_super_goes_past_a_mixin_without_a_constructor(bench: Bench) -> None:
+    engine = {"m.py": "class Mixin: ...\nclass Base:\n    def __init__(self, a): ...\n"}
+    code = """
+        from vllm.m import Base, Mixin
+        class Mine(Mixin, Base):
+            def __init__(self):
+                super().__init__(1)
+        class Alone(Mixin):
+            def __init__(self):
+                super().__init__(1)
+        """
+    assert told(bench.findings(code, engine)) == [("MP805", "error", 8)]
 
 
 def test_what_the_code_itself_replaces_is_not_held_against_the_release(bench: Bench) -> None:
