@@ -31,7 +31,7 @@ if importlib.util.find_spec("vllm") is None:
 TEXT = " ".join(f"w{3 + at * 37 % 380}" for at in range(100))
 PROMPTS = ("w3 w4 w5 w6", "w100 w200 w300", "w50", "w7 w7 w7", "w301", "w11 w222 w333 w144 w5", "w90 w80", "w17")
 TOKENS = 16
-CLEAR = 0.2  # log-probability by which a word leads
+CLEAR = 0.25  # log-probability by which a word leads
 NEAR = 0.05
 """Mean |log-probability of one rank - of two| per token: sums are rounded to BF16 in another order, nothing else."""
 TWO = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
