@@ -10,7 +10,7 @@ import torch
 
 SAVED = {
     "mixtral": (".mlp.", ".block_sparse_moe."),
-    "llava": ("model.vision_tower.", "model.vision_tower.vision_model."),
+    "paligemma": ("model.vision_tower.", "model.vision_tower.vision_model."),
 }
 """What transformers calls a part of the model, and what its checkpoints call it."""
 PARTS = {"mixtral": ("w1", "w3", "w2")}

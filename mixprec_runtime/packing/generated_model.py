@@ -102,7 +102,7 @@ def _modules(
 ) -> Iterator[Tensors]:
     """The tensors of each module that has any, under checkpoint names."""
     head, kind = model.get_output_embeddings(), str(config.get("model_type"))
-    tied = bool(config.get("tie_word_embeddings"))
+    tied = bool(language_config(config).get("tie_word_embeddings"))
     with torch.device(device):
         for name, module in model.named_modules():
             saved = saved_name(name, kind)
@@ -172,19 +172,14 @@ def _write_tokenizer(folder: Path, config: Mapping[str, object]) -> None:
 
 
 def _write_processor(folder: Path, config: Mapping[str, object]) -> None:
-    """What tells how images become inputs, as LLaVA's checkpoints have it."""
+    """What tells how images become inputs, as PaliGemma's checkpoints have it."""
     vision = config.get("vision_config")
     sizes = vision if isinstance(vision, Mapping) else {}
-    side = {"height": sizes.get("image_size"), "width": sizes.get("image_size")}
-    _write(
-        folder / "preprocessor_config.json",
-        {"image_processor_type": "CLIPImageProcessor", "size": side, "crop_size": side, "do_convert_rgb": True},
-    )
-    told = {"patch_size": sizes.get("patch_size"), "vision_feature_select_strategy": "default", "image_token": IMAGE}
-    _write(
-        folder / "processor_config.json",
-        {"processor_class": "LlavaProcessor", **told, "num_additional_image_tokens": 1},
-    )
+    side, patch = sizes.get("image_size"), sizes.get("patch_size")
+    assert isinstance(side, int) and isinstance(patch, int)  # noqa: S101  transformers' own config wants them
+    told: dict[str, object] = {"size": {"height": side, "width": side}, "image_seq_length": (side // patch) ** 2}
+    _write(folder / "preprocessor_config.json", {"image_processor_type": "SiglipImageProcessor", **told})
+    _write(folder / "processor_config.json", {"processor_class": "PaliGemmaProcessor"})
 
 
 def _write(file: Path, content: Mapping[str, object]) -> None:

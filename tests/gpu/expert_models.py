@@ -56,20 +56,21 @@ CONFIGS: Mapping[str, Mapping[str, object]] = {
     },
 }  # fmt: skip
 SEEING: Mapping[str, object] = {
-    "model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "image_token_index": 3,
-    "vision_feature_layer": -1, "vision_feature_select_strategy": "default", "tie_word_embeddings": False,
+    "model_type": "paligemma", "architectures": ["PaliGemmaForConditionalGeneration"], "image_token_index": 3,
+    "tie_word_embeddings": True, "hidden_size": 128, "projection_dim": 128,
     "text_config": {
-        "model_type": "llama", "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
-        "tie_word_embeddings": False,
+        "model_type": "gemma", "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 512,
+        "tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh", "num_image_tokens": 4,
     },
     "vision_config": {
-        "model_type": "clip_vision_model", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 64,
+        "model_type": "siglip_vision_model", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 128,
+        "num_image_tokens": 4, "vision_use_head": False,
     },
 }  # fmt: skip
-MODELS: Mapping[str, Mapping[str, object]] = {**CONFIGS, "llava": SEEING}
-MOVED = {"llava": r"re:.*language_model\.layers\..*_proj$"}
+MODELS: Mapping[str, Mapping[str, object]] = {**CONFIGS, "paligemma": SEEING}
+MOVED = {"paligemma": r"re:.*language_model\.layers\..*_proj$"}
 """What a mixture takes from its second source, where it is not the experts."""
 _FP8: dict[str, Any] = {"kind": FormatKind.FP8, "bits": 8, "dtype": "F8_E4M3"}
 FORMATS: Mapping[str, Format | None] = {
@@ -88,7 +89,7 @@ FORMATS: Mapping[str, Format | None] = {
 }
 MIXTURES: tuple[tuple[str, str], ...] = (
     ("bf16", "bf16"), ("fp8", "gptq"), ("int8", "w4a16"), ("fp8_channel", "awq"), ("gptq", "fp8_block"),
-    ("w4a16", "fp8"), ("gptq", "fp8_static"), ("bf16", "int8"), ("bf16", "fp8_channel"), ("bf16", "gptq_order"),
+    ("w4a16", "fp8"), ("gptq", "fp8_static"), ("bf16", "int8"), ("bf16", "fp8_channel"),
 )  # fmt: skip
 """Formats of all other linear layers, and of the experts."""
 
@@ -122,16 +123,16 @@ def write_mix(
 
 def reference(mix: Path, *, device: str = "cpu") -> Any:
     """The mixture in float32: transformers' own model, every module dequantized from where the plan takes it."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     plan = make_plan(read_mix(mix))
     assert plan.valid, plan.findings
     raw = json.loads((plan.sources["model"].path / "config.json").read_text(encoding="utf-8"))
     raw |= {"dtype": "float32", "torch_dtype": "float32"}
-    kind = str(raw["model_type"])
-    auto = AutoModelForImageTextToText if "vision_config" in raw else AutoModelForCausalLM
-    more = {} if "vision_config" in raw else {"experts_implementation": "eager"}
-    model = auto.from_config(AutoConfig.for_model(**raw), attn_implementation="eager", **more)
+    parts = raw.get("text_config", raw)  # what reads alone, where there is more
+    more = {"experts_implementation": "eager"} if parts is raw else {}
+    kind, inside = str(parts["model_type"]), "" if parts is raw else "model.language_model."
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**parts), attn_implementation="eager", **more)
     planned = {layer.layer: layer for layer in plan.layers}
     state: dict[str, torch.Tensor] = {}
     for name, module in model.named_modules():
@@ -140,8 +141,11 @@ def reference(mix: Path, *, device: str = "cpu") -> Any:
             weights = [_weights(layer)["weight"] for layer in experts]
             both = [torch.cat(weights[at : at + 2]) for at in range(0, len(weights), 3)]
             state[f"{name}.gate_up_proj"], state[f"{name}.down_proj"] = torch.stack(both), torch.stack(weights[2::3])
-        elif (saved := saved_name(name, kind)) in planned:
+        saved = saved_name(f"{inside}{name.removeprefix('model.')}" if inside else name, kind)
+        if not experts and saved in planned:
             state |= {f"{name}.{suffix}": tensor for suffix, tensor in _weights(planned[saved]).items()}
+    if parts.get("tie_word_embeddings"):
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.to(torch.float32).load_state_dict(state, strict=True)
     return model.to(device).eval()
 

@@ -31,10 +31,10 @@ from tests.gpu.expert_models import write_checkpoints, write_mix  # noqa: E402
 
 ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 ROUNDED = 2.5
-"""Difference from float32 in times of what BF16 arithmetic alone costs; static and dynamic inputs in 8 bits cost most."""
+"""Difference from float32 in times of what BF16 arithmetic alone costs; 0.5 to 1.8 were measured."""
 CASES = [
-    ("mixtral", "fp8", "gptq"), ("qwen3_moe", "int8", "w4a16"), ("qwen2_moe", "fp8_channel", "awq"),
-    ("mixtral", "gptq", "fp8_static"), ("qwen3_moe", "bf16", "fp8_block"), ("mixtral", "bf16", "int8"),
+    ("mixtral", "fp8", "gptq"), ("qwen3_moe", "int8", "w4a16"), ("qwen2_moe", "bf16", "awq"),
+    ("mixtral", "gptq", "fp8_static"), ("qwen3_moe", "bf16", "fp8_block"), ("mixtral", "bf16", "int8"), ("paligemma", "bf16", "gptq"),
 ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_experts_and_the_rest_come_from_their_own_checkpoints(root: Path, model:
     found = served(root, model, rest, experts)
     assert found["faults"] == []
     assert found["mean_difference"] < ROUNDED * found["bf16_alone"]
-    assert found["experts_served_by"], "no layer of experts in the account"
+    assert bool(found["experts_served_by"]) is (model != "paligemma")
 
 
 @pytest.fixture
@@ -90,6 +90,6 @@ def test_an_expert_that_lacks_a_tensor_and_one_that_gets_it_twice_are_named(laun
         serve(launch, Observer(), environment=ENVIRONMENT)
     words = str(failed.value)
     assert (
-        "layers.0.block_sparse_moe.experts" in words and "w2_scales has 256 of 2,048 elements that no tensor" in words
+        "layers.0.block_sparse_moe.experts" in words and "w2_scales has 512 of 2,048 elements that no tensor" in words
     )
     assert "w13_qweight has" in words and "filled more than once" in words
