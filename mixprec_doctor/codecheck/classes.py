@@ -11,9 +11,10 @@ from typing import Literal
 
 from mixprec_doctor.codecheck.lines import Text
 from mixprec_doctor.codecheck.names import Names
-from mixprec_doctor.codecheck.needs import Alternative, Arguments, ClassNeed, Meaning, Method
+from mixprec_doctor.codecheck.needs import Alternative, ClassNeed, Meaning, Method
 from mixprec_doctor.codecheck.scopes import FileScopes, Scope, Site
 from mixprec_doctor.source.lineage import last_name
+from mixprec_doctor.usercode.calls import Arguments
 
 _KEEPING = {
     "classmethod", "staticmethod", "property", "cached_property", "abstractmethod", "override", "final", "cache",

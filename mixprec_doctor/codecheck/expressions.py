@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from mixprec_doctor.codecheck.classes import ClassReader, parameters_of_function
 from mixprec_doctor.codecheck.lines import Text
-from mixprec_doctor.codecheck.names import Names, arguments_of, imported_by_call, text_of
+from mixprec_doctor.codecheck.names import Names, imported_by_call, text_of
 from mixprec_doctor.codecheck.needs import (
     Alternative,
     CallNeed,
@@ -26,6 +26,7 @@ from mixprec_doctor.codecheck.needs import (
 from mixprec_doctor.codecheck.questions import Questions
 from mixprec_doctor.codecheck.scopes import FileScopes, Scope, Site
 from mixprec_doctor.source.module import dotted
+from mixprec_doctor.usercode.calls import arguments_of
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -13,7 +13,6 @@ from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, follow
 from mixprec_doctor.codecheck.lineages import Inherited, Lineages
 from mixprec_doctor.codecheck.needs import (
-    Arguments,
     CallNeed,
     ClassNeed,
     Guard,
@@ -35,6 +34,7 @@ from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.source.truth import Truth, every
 
 _MILDER = {Severity.ERROR: Severity.WARNING, Severity.WARNING: Severity.WARNING, Severity.INFO: Severity.INFO}
+from mixprec_doctor.usercode.calls import Arguments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from mixprec_doctor.codecheck.needs import Alternative, Arguments, Guard, Meaning, Target
+from mixprec_doctor.codecheck.needs import Alternative, Guard, Meaning, Target
 from mixprec_doctor.codecheck.scopes import Bound, FileScopes, Scope
 from mixprec_doctor.source.module import dotted
+from mixprec_doctor.usercode.calls import Arguments, arguments_of
 
 _DEEPEST = 12
 _MOST_THINGS = 64
@@ -177,17 +178,6 @@ def imported_by_call(node: ast.Call) -> str | None:
 def text_of(node: ast.expr | None) -> str | None:
     """The string that stands there."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
-def arguments_of(node: ast.Call, *, skip: int = 0) -> Arguments:
-    """What a call gives, the first arguments left out."""
-    given = node.args[skip:]
-    return Arguments(
-        positional=sum(not isinstance(each, ast.Starred) for each in given),
-        starred=any(isinstance(each, ast.Starred) for each in given),
-        keywords=tuple(word.arg for word in node.keywords if word.arg is not None),
-        spread=any(word.arg is None for word in node.keywords),
-    )
 
 
 def _guarded(thing: Thing, guards: Guards) -> Thing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "Alternative",
-    "Arguments",
     "CallNeed",
     "ClassNeed",
     "Guard",
@@ -27,6 +26,7 @@ from typing import Literal, TypeAlias
 
 from mixprec_doctor.codecheck.conditions import Test
 from mixprec_doctor.records.codefinding import Place
+from mixprec_doctor.usercode.calls import Arguments
 
 TryKey = tuple[str, int]  # a file, and the number of the try in it
 
@@ -104,16 +104,6 @@ class Alternative:
 
 
 Meaning: TypeAlias = tuple[Alternative, ...]  # in the order of the source; the last that runs is it
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """What a call gives; ``spread`` for ``**words``, ``starred`` for ``*arguments``."""
-
-    positional: int = 0
-    starred: bool = False
-    keywords: tuple[str, ...] = ()
-    spread: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Misfit", "abbreviates", "misfit"]
+__all__ = ["Arguments", "Misfit", "abbreviates", "arguments_of", "bind", "misfit"]
 
 import ast
 from collections.abc import Sequence
@@ -14,9 +14,19 @@ _BY_POSITION = frozenset({"POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"})
 _BY_KEYWORD = frozenset({"KEYWORD_ONLY", "POSITIONAL_OR_KEYWORD"})
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """What a call gives; ``spread`` for ``**words``, ``starred`` for ``*arguments``."""
+
+    positional: int = 0
+    starred: bool = False
+    keywords: tuple[str, ...] = ()
+    spread: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Misfit:
-    """Why a call does not bind to a signature. All empty: it binds."""
+    """Why a call does not bind to parameters. All empty: it binds."""
 
     unknown: tuple[str, ...] = ()  # keywords that there is no parameter for
     missing: tuple[str, ...] = ()  # required parameters that get nothing
@@ -27,30 +37,47 @@ class Misfit:
         return bool(self.unknown or self.missing or self.doubled or self.surplus)
 
     def __str__(self) -> str:
+        many = "argument" if self.surplus == 1 else "arguments"
         parts = [
             f"no parameter {', '.join(self.unknown)}" if self.unknown else "",
             f"nothing for {', '.join(self.missing)}" if self.missing else "",
             f"{', '.join(self.doubled)} given twice" if self.doubled else "",
-            f"{self.surplus} positional arguments too many" if self.surplus else "",
+            f"{self.surplus} positional {many} too many" if self.surplus else "",
         ]
         return "; ".join(part for part in parts if part)
 
 
-def misfit(call: ast.Call, parameters: Sequence[Parameter]) -> Misfit:
-    """How a call fails to bind; ``*arguments`` and ``**keywords`` of the call are taken to fit."""
+def bind(given: Arguments, parameters: Sequence[Parameter], *, whole: bool = True) -> Misfit:
+    """How a call fails to bind; ``*arguments`` and ``**keywords`` of it are taken to fit. Not ``whole``: more may be
+    given later, so that nothing is missing yet."""
     kinds = {each.kind for each in parameters}
-    starred = any(isinstance(each, ast.Starred) for each in call.args)
-    spread = any(word.arg is None for word in call.keywords)
     positional = [each.name for each in parameters if each.kind in _BY_POSITION]
     named = {each.name for each in parameters if each.kind in _BY_KEYWORD}
-    given = [word.arg for word in call.keywords if word.arg is not None]
-    taken = positional[: len(call.args)] if not starred else []
+    taken = positional[: given.positional] if not given.starred else []
     required = [each.name for each in parameters if each.required and not each.kind.startswith("VAR_")]
+    open_ended = given.starred or given.spread or not whole
+    filled = {*taken, *given.keywords}
     return Misfit(
-        unknown=() if "VAR_KEYWORD" in kinds else tuple(name for name in given if name not in named),
-        missing=() if starred or spread else tuple(name for name in required if name not in {*taken, *given}),
-        doubled=tuple(name for name in given if name in taken and name in named),
-        surplus=0 if starred or "VAR_POSITIONAL" in kinds else max(0, len(call.args) - len(positional)),
+        unknown=() if "VAR_KEYWORD" in kinds else tuple(name for name in given.keywords if name not in named),
+        missing=() if open_ended else tuple(name for name in required if name not in filled),
+        doubled=tuple(name for name in given.keywords if name in taken and name in named),
+        surplus=0 if "VAR_POSITIONAL" in kinds else max(0, given.positional - len(positional)),
+    )
+
+
+def misfit(call: ast.Call, parameters: Sequence[Parameter]) -> Misfit:
+    """How a call fails to bind; ``*arguments`` and ``**keywords`` of it are taken to fit."""
+    return bind(arguments_of(call), parameters)
+
+
+def arguments_of(node: ast.Call, *, skip: int = 0) -> Arguments:
+    """What a call gives, the first arguments left out."""
+    given = node.args[skip:]
+    return Arguments(
+        positional=sum(not isinstance(each, ast.Starred) for each in given),
+        starred=any(isinstance(each, ast.Starred) for each in given),
+        keywords=tuple(word.arg for word in node.keywords if word.arg is not None),
+        spread=any(word.arg is None for word in node.keywords),
     )
 
 

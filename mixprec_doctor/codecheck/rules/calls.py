@@ -8,17 +8,16 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mixprec_doctor.codecheck.binding import Misfit, bind
 from mixprec_doctor.codecheck.facts import CallFact
 from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, follow
-from mixprec_doctor.codecheck.needs import Arguments, CallNeed, Target
+from mixprec_doctor.codecheck.needs import CallNeed, Target
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.records.signature import signature
-from mixprec_doctor.usercode.calls import abbreviates
+from mixprec_doctor.usercode.calls import Arguments, Misfit, abbreviates, bind
 
 _LONG = 16  # parameters; beyond it, nobody reads a signature
 _SELF = Parameter(name="self", kind="POSITIONAL_ONLY", required=True)

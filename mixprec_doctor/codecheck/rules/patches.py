@@ -7,16 +7,17 @@ __all__ = ["EXPLANATIONS", "judge_patch"]
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mixprec_doctor.codecheck.binding import bind, plain_parameters, refusal_of_least
+from mixprec_doctor.codecheck.binding import plain_parameters, refusal_of_least
 from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, Lost, follow
-from mixprec_doctor.codecheck.needs import Arguments, PatchNeed, Project, Target
+from mixprec_doctor.codecheck.needs import PatchNeed, Project, Target
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.codecheck.rules.calls import Called, called_of
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.records.signature import signature
+from mixprec_doctor.usercode.calls import Arguments, bind
 
 
 def judge_patch(

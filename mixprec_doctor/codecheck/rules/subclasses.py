@@ -6,18 +6,19 @@ __all__ = ["EXPLANATIONS", "judge_class"]
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mixprec_doctor.codecheck.binding import bind, plain_parameters, refusal_of_least
+from mixprec_doctor.codecheck.binding import plain_parameters, refusal_of_least
 from mixprec_doctor.codecheck.facts import CallShape, MemberFact, Presence
 from mixprec_doctor.codecheck.faults import Fault
 from mixprec_doctor.codecheck.following import Followed, follow
 from mixprec_doctor.codecheck.lineages import Inherited, Lineages
-from mixprec_doctor.codecheck.needs import Arguments, ClassNeed, Method
+from mixprec_doctor.codecheck.needs import ClassNeed, Method
 from mixprec_doctor.codecheck.reach import Reach
 from mixprec_doctor.codecheck.release import ReleaseFacts
 from mixprec_doctor.records.explanation import Explanation
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.records.resolution import Parameter
 from mixprec_doctor.records.signature import signature
+from mixprec_doctor.usercode.calls import Arguments, bind
 
 _ON_CLASSES = {"classmethod", "staticmethod"}
 
