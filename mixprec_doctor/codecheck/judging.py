@@ -32,9 +32,9 @@ from mixprec_doctor.codecheck.rules.patches import judge_patch
 from mixprec_doctor.codecheck.rules.subclasses import judge_class
 from mixprec_doctor.records.finding import Severity
 from mixprec_doctor.source.truth import Truth, every
+from mixprec_doctor.usercode.calls import Arguments
 
 _MILDER = {Severity.ERROR: Severity.WARNING, Severity.WARNING: Severity.WARNING, Severity.INFO: Severity.INFO}
-from mixprec_doctor.usercode.calls import Arguments
 
 
 @dataclass(frozen=True, kw_only=True)
