@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from mixprec_runtime.launching.launch import Launch, Observer, prepare, serve
 from mixprec_runtime.launching.server import free_port
 from mixprec_runtime.mixfile.read import read_mix
 from mixprec_runtime.planning.planner import make_plan
-from mixprec_runtime.runfolder import RUN_FILE, write_run_folder
+from mixprec_runtime.runfolder import RUN_FILE
 
 pytestmark = pytest.mark.engine
 
@@ -38,33 +37,36 @@ def launch(demo: DemoCheckpoints, tmp_path: Path) -> Launch:
     wish = read_mix(file)
     plan = make_plan(wish)
     assert plan.valid
-    prepared = prepare(wish, plan, root=tmp_path / "cache", arguments=())
-    write_run_folder(plan, root=prepared.run_folder.parent)
-    return prepared
+    return prepare(wish, plan, root=tmp_path / "cache", arguments=())
 
 
-def tamper(launch: Launch, change: Any) -> None:
-    """Change the planned tensors behind the planner's back, which itself refuses all of this."""
-    file = launch.run_folder / RUN_FILE
-    run = json.loads(file.read_text(encoding="utf-8"))
-    run["tensors"] = change(run["tensors"])
-    file.write_text(json.dumps(run), encoding="utf-8")
+class Tampering(Observer):
+    """Changes the run folder behind the planner's back, which itself refuses all of this, once the launch wrote it."""
+
+    def __init__(self, launch: Launch, change: Any) -> None:
+        self.file = launch.run_folder / RUN_FILE
+        self.change = change
+
+    def phase(self, text: str) -> None:
+        if text == "starting the engine":
+            run = json.loads(self.file.read_text(encoding="utf-8"))
+            self.change(run)
+            self.file.write_text(json.dumps(run), encoding="utf-8")
 
 
-def refusal(launch: Launch) -> str:
+def refusal(launch: Launch, change: Any) -> str:
     with pytest.raises(EngineFailed) as failed:
-        serve(launch, Observer(), environment=ENVIRONMENT)
+        serve(launch, Tampering(launch, change), environment=ENVIRONMENT, while_ready=lambda command: None)
     assert failed.value.code != 0
     return str(failed.value)
 
 
 def test_missing_and_doubled_tensors_are_listed(launch: Launch) -> None:
-    def change(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        kept = [tensor for tensor in tensors if tensor["name"] not in (NORM, SCALES)]
-        return [*kept, next(tensor for tensor in tensors if tensor["name"] == QUERY)]
+    def change(run: dict[str, Any]) -> None:
+        kept = [tensor for tensor in run["tensors"] if tensor["name"] not in (NORM, SCALES)]
+        run["tensors"] = [*kept, next(tensor for tensor in kept if tensor["name"] == QUERY)]
 
-    tamper(launch, change)
-    words = refusal(launch)
+    words = refusal(launch, change)
     assert f"parameter {NORM} was never filled" in words
     assert f"parameter {SCALES} was never filled" in words
     assert "parameter model.layers.7.self_attn.qkv_proj.weight has" in words
@@ -79,23 +81,18 @@ def test_an_unknown_tensor_is_named(launch: Launch, tmp_path: Path) -> None:
     save_file({"model.layers.2.mlp.extra.weight": torch.zeros(2)}, str(file))
     status = file.stat()
 
-    def change(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        stray = {**tensors[0], "name": "model.layers.2.mlp.extra.weight", "file": str(file), "shape": [2], "bytes": 8}
-        return [*tensors, stray]
+    def change(run: dict[str, Any]) -> None:
+        stray = {"name": "model.layers.2.mlp.extra.weight", "file": str(file), "shape": [2], "bytes": 8}
+        run["tensors"].append({**run["tensors"][0], **stray})
+        run["files"][str(file)] = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
 
-    tamper(launch, change)
-    run_file = launch.run_folder / RUN_FILE
-    run = json.loads(run_file.read_text(encoding="utf-8"))
-    run["files"][str(file)] = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
-    run_file.write_text(json.dumps(run), encoding="utf-8")
-    assert "model.layers.2.mlp.extra.weight" in refusal(launch)
+    assert "model.layers.2.mlp.extra.weight" in refusal(launch, change)
 
 
 def test_a_checkpoint_that_changed_after_planning_is_refused(launch: Launch) -> None:
-    run_file = launch.run_folder / RUN_FILE
-    run = json.loads(run_file.read_text(encoding="utf-8"))
-    name = next(iter(run["files"]))
-    run["files"][name]["modified_ns"] -= 1
-    run_file.write_text(json.dumps(run), encoding="utf-8")
-    words = refusal(launch)
-    assert f"{os.fspath(name)}: has changed since the plan was made" in words
+    def change(run: dict[str, Any]) -> None:
+        run["files"][name]["modified_ns"] -= 1
+
+    name = str(launch.plan.sources["gptq"].path / "model.safetensors")
+    words = refusal(launch, change)
+    assert f"{name}: has changed since the plan was made" in words
