@@ -136,6 +136,8 @@ def contains(ev: Evaluator, whole: object, part: object) -> object:
         return part in whole
     if isinstance(whole, range) and isinstance(part, int):
         return part in whole
+    if whole is None or isinstance(whole, (bool, int, float)):
+        raise Raised("TypeError", f"argument of type '{type(whole).__name__}' is not iterable")
     if not isinstance(whole, (tuple, list, set, frozenset, dict)) and not (
         isinstance(whole, Class) or (isinstance(whole, Instance) and whole.order is not None)
     ):

@@ -76,7 +76,7 @@ def test_errors_survive_the_way_to_another_process(error: Exception) -> None:
 
 def test_a_fault_of_loading_is_told_before_the_log(account: LoadAccount) -> None:
     text = str(EngineFailed(1, Path("engine.log"), ("Traceback",), (account,)))
-    assert "loading was refused: 1 faults" in text and "rank 1: a was never filled" in text
+    assert "loading was refused: 1 fault\n" in text and "rank 1: a was never filled" in text
     assert "Traceback" not in text and "engine.log" in text
 
 
