@@ -60,6 +60,7 @@ def read_tensors(planned: Iterable[RunTensor]) -> Iterator[tuple[RunTensor, torc
             with Path(file).open("rb") as stream:
                 mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             for tensor, header in pairs:
+                ahead.reach(header.nbytes)
                 yield tensor, _read(mapped, header)
                 ahead.used(header.nbytes)
 

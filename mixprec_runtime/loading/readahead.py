@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WINDOW = 256 << 20  # bytes that are asked for before they are used
-PIECE = 16 << 20  # ... and in one call
+PIECE = 256 << 10  # ... and in one call, of which kernels cut off what is more than they read ahead at most
 GAP = 4096  # bytes between two spans that are fetched along with them: less than a page cannot be left out
 
 
@@ -36,13 +36,16 @@ class Span:
 class ReadAhead:
     """Asks for spans in the order in which they will be used, in a thread, as long as it is entered.
 
-    Say ``used`` after each span. A system that cannot be asked is none the worse: the bytes come when they are used.
+    Call ``reach`` before each span is touched, since a fault would fetch more than was asked for, and ``used`` after
+    it. A system that cannot be asked is none the worse: the bytes come when they are used.
     """
 
     def __init__(self, spans: Iterable[Span], *, window: int = WINDOW) -> None:
         self._pieces = _pieces(_joined(spans))
         self._window = window
         self._used = 0
+        self._asked = 0
+        self._done = False
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="mixprec-read-ahead", daemon=True)
@@ -56,21 +59,27 @@ class ReadAhead:
     ) -> None:
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
+
+    def reach(self, count: int) -> None:
+        """Wait until the next so many bytes have been asked for, as far as the window reaches."""
+        with self._changed:
+            wanted = self._used + min(count, self._window)
+            self._changed.wait_for(lambda: self._done or self._asked >= wanted)
 
     def used(self, count: int) -> None:
         """So many further bytes were used."""
         with self._changed:
             self._used += count
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _run(self) -> None:
-        asked, opened, descriptor = 0, None, -1
+        opened, descriptor = None, -1
         try:
             for piece in self._pieces:
                 with self._changed:
-                    while not self._closed and asked > self._used + self._window:
+                    while not self._closed and self._asked > self._used + self._window:
                         self._changed.wait()
                     if self._closed:
                         return
@@ -79,12 +88,17 @@ class ReadAhead:
                         os.close(descriptor)
                     descriptor, opened = os.open(piece.file, os.O_RDONLY | os.O_CLOEXEC), piece.file
                 _ask(descriptor, piece)
-                asked += piece.end - piece.begin
+                with self._changed:
+                    self._asked += piece.end - piece.begin
+                    self._changed.notify_all()
         except OSError:
             return  # whoever reads the file says what is wrong with it
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+            with self._changed:
+                self._done = True
+                self._changed.notify_all()
 
 
 def _ask(descriptor: int, piece: Span) -> None:

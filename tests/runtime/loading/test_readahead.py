@@ -56,8 +56,20 @@ def test_nothing_far_ahead_is_asked_for_before_what_comes_first_was_used(
     assert len(asked) == 6
 
 
+def test_a_span_is_asked_for_before_it_is_reached(tmp_path: Path, asked: list[tuple[int, int]]) -> None:
+    (tmp_path / "x").touch()
+    spans = [Span(file=tmp_path / "x", begin=at * 10000, end=at * 10000 + 100) for at in range(20)]
+    with ReadAhead(spans, window=50) as ahead:
+        for at, span in enumerate(spans):
+            ahead.reach(100)
+            assert (span.begin, span.end) in asked and len(asked) <= at + 2
+            ahead.used(100)
+        ahead.reach(10**12)
+
+
 def test_a_file_that_is_gone_is_left_to_whoever_reads_it(tmp_path: Path) -> None:
     with ReadAhead([Span(file=tmp_path / "gone", begin=0, end=10)]) as ahead:
+        ahead.reach(10)
         ahead.used(10)
 
 
