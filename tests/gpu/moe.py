@@ -53,7 +53,8 @@ def compare(root: Path, model: str, rest: str, experts: str, *, size: str, graph
         root / f"{model}-{size}-{rest}-{experts}.yaml", folders, rest=rest, experts=experts, moved=MOVED.get(model, EXPERTS), max_model_len=512,
         dtype="bfloat16", enforce_eager=not graphs,
     )  # fmt: skip
-    arguments = prepare(mix)
+    blind = {"limit_mm_per_prompt": {"image": 0}} if "vision_config" in MODELS[model] else {}
+    arguments = prepare(mix, **blind)
     llm = LLM(**arguments, **({"gpu_memory_utilization": 0.3} if device == "cuda" else {}))
     vocabulary = int(str(language_config({**MODELS[model], **sizes})["vocab_size"]))
     drawn = torch.randint(4, vocabulary, (TOKENS,), generator=torch.Generator().manual_seed(7))

@@ -59,7 +59,7 @@ class MixprecModelLoader(DefaultModelLoader):
             planned=planned,
             parameters=dict(model.named_parameters()),
             progress=ProgressFile(self._state, rank=_rank(), total=sum(tensor.bytes for tensor in planned)),
-            elsewhere=lambda name: is_pp_missing_parameter(name, model),
+            elsewhere=lambda name: _elsewhere(name, model),
             kept=may_be_kept(model),
             whole=_world() == 1,
             left_out=read_left_out(folder),
@@ -134,6 +134,13 @@ class MixprecModelLoader(DefaultModelLoader):
 
 def _sources(config: object, name: str) -> str | None:
     return (" + ".join(config.sources_of(name)) or None) if isinstance(config, MixprecConfig) else None
+
+
+def _elsewhere(name: str, model: nn.Module) -> bool:
+    """Whether a tensor belongs to layers of another rank, or to a tower that was not asked for, by the engine's names."""
+    mapper: Any = getattr(model, "hf_to_vllm_mapper", None)
+    names = [name, *(mapper.apply_list([name]) if mapper is not None else ())]
+    return any(is_pp_missing_parameter(each, model) for each in names)
 
 
 def _refused(config: object) -> tuple[RefusedKernel, ...]:
