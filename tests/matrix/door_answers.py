@@ -35,10 +35,10 @@ def main() -> None:
 
     load_general_plugins()
     answers = {"installed": state()}
-    plain = ModelConfig(model=ordinary, tokenizer=ordinary, skip_tokenizer_init=True)
+    plain = ModelConfig(model=ordinary, tokenizer=ordinary, skip_tokenizer_init=True, dtype="float16")
     config = VllmConfig.get_quantization_config(plain, LoadConfig())
     answers["ordinary"] = {**state(), "quantization": plain.quantization, "config": type(config).__name__}
-    mixture = ModelConfig(model=run_folder, tokenizer=run_folder, skip_tokenizer_init=True)
+    mixture = ModelConfig(model=run_folder, tokenizer=run_folder, skip_tokenizer_init=True, dtype="float16")
     config = VllmConfig.get_quantization_config(mixture, LoadConfig())
     answers["mixture"] = {**state(), "quantization": mixture.quantization, "config": type(config).__name__}
     from vllm.model_executor.model_loader import get_model_loader

@@ -21,7 +21,14 @@ def engine_config(folder: str) -> QuantizationConfig | None:
     Going through the engine's own ModelConfig keeps its choices: plain ``gptq`` becomes the class that this
     release serves it with, and ``maybe_update_config`` sees the source's own folder.
     """
-    model = ModelConfig(model=folder, tokenizer=folder, skip_tokenizer_init=True)
+    try:
+        return _built(folder, "auto")
+    except ValueError:  # a method that takes float16 alone, say: what type is served is asked of all sources together
+        return _built(folder, "float16")
+
+
+def _built(folder: str, dtype: str) -> QuantizationConfig | None:
+    model = ModelConfig(model=folder, tokenizer=folder, skip_tokenizer_init=True, dtype=dtype)
     return VllmConfig.get_quantization_config(model, LoadConfig())
 
 
