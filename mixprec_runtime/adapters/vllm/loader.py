@@ -137,7 +137,7 @@ def _sources(config: object, name: str) -> str | None:
 
 
 def _elsewhere(name: str, model: nn.Module) -> bool:
-    """Whether a tensor belongs to layers of another rank, or to a tower that was not asked for, by the engine's names."""
+    """Whether another rank holds a tensor's layer, or none since its tower was not asked for, by the engine's names."""
     mapper: Any = getattr(model, "hf_to_vllm_mapper", None)
     names = [name, *(mapper.apply_list([name]) if mapper is not None else ())]
     return any(is_pp_missing_parameter(each, model) for each in names)
