@@ -139,7 +139,7 @@ def test_when_the_engine_has_none_left_the_portable_ones_are_tried() -> None:
 
 def slow(layer: TrialLayer) -> Run:
     def run(x: Any) -> Any:
-        time.sleep(0.05)
+        time.sleep(0.2)
         return right(layer)(x)
 
     return run
