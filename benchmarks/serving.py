@@ -19,7 +19,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixprec_runtime.records.plan import Plan
 
 SECONDS = 900  # for one process
 LOADED = re.compile(r"Loading weights took ([0-9.]+) seconds")
@@ -100,7 +103,7 @@ def main() -> int:
         sys.stderr.write(f"{_row(results[-1])}\n")
     if given.json:
         given.json.write_text(json.dumps([asdict(each) for each in results], indent=1), encoding="utf-8")
-    sys.stdout.write("\n".join(_page(subjects, results, load)) + "\n")
+    sys.stdout.write("\n".join(page(subjects, results, load)) + "\n")
     return 0
 
 
@@ -111,19 +114,23 @@ def _subjects(mix: Path, more: Mapping[str, Any]) -> Iterator[Subject]:
 
     wish = read_mix(mix)
     plan = make_plan(wish, tensor_parallel_size=more.get("tensor_parallel_size", wish.ranks))
+    yield from checkpoints(plan, {**wish.serve, **more})
+    yield Subject(name="mixture", arguments={**prepare(mix, **more)}, bytes=plan.totals.bytes)
+
+
+def checkpoints(plan: Plan, arguments: Mapping[str, Any]) -> Iterator[Subject]:
+    """Each checkpoint of a plan as a model of its own, with its part in the mixture."""
     linear = [layer for layer in plan.layers if len(layer.shape) == 2 and layer.layer.endswith("_proj")]
     for name, source in plan.sources.items():
         own = [layer for layer in linear if layer.source == name]
-        size = sum(file.stat().st_size for file in source.path.glob("*.safetensors"))
         yield Subject(
             name="BF16 base" if name == "model" else name,
-            arguments={**wish.serve, **more, "model": str(source.path)},
-            bytes=size,
+            arguments={**arguments, "model": str(source.path)},
+            bytes=sum(file.stat().st_size for file in source.path.glob("*.safetensors")),
             share_bytes=sum(layer.nbytes for layer in own),
             share_parameters=sum(layer.shape[0] * layer.shape[1] for layer in own),
             source=name,
         )
-    yield Subject(name="mixture", arguments={**prepare(mix, **more)}, bytes=plan.totals.bytes)
 
 
 def _by_mixprec(subject: Subject, mix: Path, more: Mapping[str, Any]) -> Subject:
@@ -250,7 +257,8 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _page(subjects: Sequence[Subject], results: Sequence[Served], load: Load) -> list[str]:
+def page(subjects: Sequence[Subject], results: Sequence[Served], load: Load) -> list[str]:
+    """The lines of a table, and what the mixture's rates are beside those of its checkpoints."""
     lines = [
         f"{load.requests} requests at once; decode: {load.new} tokens after {load.short}; "
         f"prefill: {load.prompt} tokens; medians of {load.repeats}",

@@ -132,34 +132,36 @@ def reference(mix: Path, *, device: str = "cpu") -> Any:
     parts = raw.get("text_config", raw)  # what reads alone, where there is more
     more = {"experts_implementation": "eager"} if parts is raw else {}
     kind, inside = str(parts["model_type"]), "" if parts is raw else "model.language_model."
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**parts), attn_implementation="eager", **more)
+    with torch.device(device):  # numbers are drawn there, and a GPU draws a billion at once
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**parts), attn_implementation="eager", **more)
     planned = {layer.layer: layer for layer in plan.layers}
     state: dict[str, torch.Tensor] = {}
     for name, module in model.named_modules():
         experts = [planned[expert] for expert, _ in experts_of(name, module, kind) if expert in planned]
         if experts:
-            weights = [_weights(layer)["weight"] for layer in experts]
+            weights = [_weights(layer, device)["weight"] for layer in experts]
             both = [torch.cat(weights[at : at + 2]) for at in range(0, len(weights), 3)]
             state[f"{name}.gate_up_proj"], state[f"{name}.down_proj"] = torch.stack(both), torch.stack(weights[2::3])
         saved = saved_name(f"{inside}{name.removeprefix('model.')}" if inside else name, kind)
         if not experts and saved in planned:
-            state |= {f"{name}.{suffix}": tensor for suffix, tensor in _weights(planned[saved]).items()}
+            state |= {f"{name}.{suffix}": tensor for suffix, tensor in _weights(planned[saved], device).items()}
     if parts.get("tie_word_embeddings"):
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.to(torch.float32).load_state_dict(state, strict=True)
     return model.to(device).eval()
 
 
-def _weights(layer: LayerPlan) -> dict[str, torch.Tensor]:
+def _weights(layer: LayerPlan, device: str) -> dict[str, torch.Tensor]:
     parts: dict[str, torch.Tensor] = {}
     for tensor in layer.tensors:
-        with safe_open(tensor.file, framework="pt") as stream:
+        with safe_open(tensor.file, framework="pt", device=device) as stream:
             parts[tensor.name.rpartition(".")[2]] = stream.get_tensor(tensor.name)
     if layer.format.kind is FormatKind.PLAIN:
         return {suffix: tensor.to(torch.float32) for suffix, tensor in parts.items()}
     bias = parts.pop("bias", None)
     own = {} if bias is None else {"bias": bias.to(torch.float32)}
-    return {"weight": dequantize(layer.format, parts), **own}
+    with torch.device(device):  # tables are made there, too
+        return {"weight": dequantize(layer.format, parts), **own}
 
 
 def log_probabilities(model: Any, ids: list[int]) -> torch.Tensor:

@@ -1,0 +1,327 @@
+"""Mixtures on SGLang, really served on a GPU: made, proved, launched, compared with float32, measured.
+
+    python -m tests.gpu.sglang_mixture --out results [--size 1b] [--ranks 2] [--engine-args "..."]
+
+No network and no pytest; the interpreter needs SGLang, mixprec and a GPU. One generated Llama in all formats; two
+mixtures of it through ``mixprec launch``, one whose FP8 by blocks an engine may load wrongly, and each checkpoint
+alone by the engine itself. All start side by side; then one at a time answers. ``results`` holds sglang.json, the table,
+what the doctor proved, and all logs. 0: every mixture is served as float32 says, or refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.generated import COMMON, SIZES
+from benchmarks.serving import Load, Served, checkpoints, page
+from mixprec_runtime.cache import cache_folder
+from mixprec_runtime.mixfile.read import read_mix
+from mixprec_runtime.packing.generated_model import write_generated_model
+from mixprec_runtime.planning.planner import make_plan
+from tests.gpu.judging import Judged, judge, unquantized
+from tests.gpu.sglang_mixes import FORMATS, MEASURED, TRAP, UNIFORM, write_mixes
+from tests.gpu.sglang_server import Server, ask_openai, generate, score, start
+
+ENGINE = (
+    "--attention-backend triton --sampling-backend pytorch --grammar-backend none --disable-radix-cache "
+    "--context-length 2048 --max-total-tokens 65536 --max-running-requests 64 --cuda-graph-max-bs 64 "
+    "--mem-fraction-static 0.85 --random-seed 0"
+)
+"""Alike for all. Several share the GPU: what they may take is said in tokens, the fraction is of what is left."""
+FIRST_PORT, APART = 30100, 1100  # the engine takes further ports, up to a thousand above its own
+TOKENS, NEW = 200, 32
+PROOF_SECONDS = 200
+VOCABULARY = 1000
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What was asked, and what has been found so far; written anew after every step."""
+
+    asked: argparse.Namespace
+    found: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def root(self) -> Path:
+        folder: Path = self.asked.root
+        return folder
+
+    def note(self, **found: object) -> None:
+        """Add to what was found, and write it."""
+        self.found |= found
+        text = json.dumps(self.found, indent=1, default=str)
+        (self.asked.out / "sglang.json").write_text(text, encoding="utf-8")
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - self.began:6.1f} s {text}\n")
+        sys.stderr.flush()
+
+
+def main() -> int:
+    """Do all steps, and give 1 where a mixture is not served as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--root", type=Path, default=Path(tempfile.gettempdir()) / "mixprec-sglang", help="for checkpoints and logs"
+    )
+    parser.add_argument("--size", choices=tuple(SIZES), default="1b")
+    parser.add_argument("--device", default="cuda", help="where weights are drawn and float32 is computed")
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--only", action="append", help="a mixture or checkpoint; may be repeated")
+    parser.add_argument("--engine-args", default="", help="for all alike, after the usual ones")
+    parser.add_argument("--start-seconds", type=float, default=240)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-proof", action="store_true", help="leave it to each launch to prove its kernels")
+    run = Run(asked=parser.parse_args())
+    run.asked.out.mkdir(parents=True, exist_ok=True)
+    run.root.mkdir(parents=True, exist_ok=True)
+    servers: list[Server] = []
+    try:
+        mixes = _made(run)
+        servers += _started(run, mixes)
+        _wait(run, servers)
+        answers = _answered(run, servers)
+        _measured(run, mixes[MEASURED], servers)
+        _ended(run, servers)
+        return _judged(run, mixes, answers)
+    finally:
+        for server in servers:
+            server.end()
+        with tarfile.open(run.asked.out / "logs.tar.gz", "w:gz") as archive:
+            for log in sorted(run.root.glob("*.log")):
+                archive.add(log, arcname=log.name)
+
+
+def _made(run: Run) -> dict[str, Path]:
+    """Checkpoints in all formats, and the mix files by name."""
+    config = {**COMMON, **SIZES[run.asked.size]}
+    for name, form in FORMATS.items():
+        if not (run.root / name / "config.json").is_file():
+            write_generated_model(config, run.root / name, format=form, device=run.asked.device)
+    layers = config["num_hidden_layers"]
+    assert isinstance(layers, int)
+    mixes = write_mixes(run.root, layers=layers, ranks=run.asked.ranks)
+    chosen = {name: mix for name, mix in mixes.items() if not run.asked.only or name in {*run.asked.only, MEASURED}}
+    for name, mix in chosen.items():
+        plan = make_plan(read_mix(mix), tensor_parallel_size=run.asked.ranks)
+        assert plan.valid, (name, plan.findings)
+    device = torch.cuda.get_device_name() if run.asked.device == "cuda" else run.asked.device
+    run.note(device=device, size=run.asked.size, ranks=run.asked.ranks, engine_args=f"{ENGINE} {run.asked.engine_args}")
+    run.say("checkpoints are made")
+    return chosen
+
+
+def _started(run: Run, mixes: Mapping[str, Path]) -> Iterator[Server]:
+    usual = [*shlex.split(ENGINE), *shlex.split(run.asked.engine_args)]
+    setup = [] if run.asked.no_proof else _proved(run, mixes)
+    words = {}
+    for name, mix in mixes.items():
+        proof = ["--no-verify"] if name == TRAP else setup
+        words[name] = ["mixprec_runtime", "launch", str(mix), "--engine", "sglang", *proof, "--", *usual]
+    for name in UNIFORM:
+        if not run.asked.only or name in run.asked.only:
+            ranks = ["--tp-size", str(run.asked.ranks), "--dtype", "bfloat16"]
+            words[name] = ["sglang.launch_server", "--model-path", str(run.root / name), *ranks, *usual]
+    for at, (name, each) in enumerate(words.items()):
+        port = FIRST_PORT + APART * at
+        line = [sys.executable, "-m", *each, "--host", "127.0.0.1", "--port", str(port)]
+        yield start(name, line, port=port, log=run.root / f"{name}.log", environment={"HF_HUB_OFFLINE": "1"})
+
+
+def _proved(run: Run, mixes: Mapping[str, Path]) -> list[str]:
+    """Each kernel tried before anything is served, by the mixture that has most formats; the launches' arguments."""
+    widest, setup = next(iter(mixes.values())), run.root / "setup.json"
+    words = [
+        "mixprec_runtime",
+        "doctor",
+        "--engine",
+        "sglang",
+        "--verify",
+        "--offline",
+        "--mix",
+        str(widest),
+        "--setup",
+        str(setup),
+    ]
+    began = time.monotonic()
+    with (run.asked.out / "doctor.txt").open("wb") as stream:
+        try:
+            code: int | str = subprocess.run(
+                [sys.executable, "-m", *words], stdout=stream, stderr=subprocess.STDOUT, check=False,
+                timeout=PROOF_SECONDS,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            code = f"not done in {PROOF_SECONDS} s"
+    run.note(proof={"code": code, "seconds": round(time.monotonic() - began, 1)})
+    run.say(f"doctor --verify: {code}")
+    return ["--setup", str(setup)] if setup.is_file() else []
+
+
+def _wait(run: Run, servers: Sequence[Server]) -> None:
+    """Until each server answers or has ended, or the time is up."""
+    until = time.monotonic() + run.asked.start_seconds
+    starting = list(servers)
+    while starting and time.monotonic() < until:
+        for server in list(starting):
+            state = server.look()
+            if state is not None:
+                starting.remove(server)
+                run.say(f"{server.name}: {'ready' if state else f'ended with {server.process.returncode}'}")
+        time.sleep(0.2)
+    run.note(servers={server.name: _state(server) for server in servers})
+
+
+def _state(server: Server) -> dict[str, Any]:
+    if server.look():
+        return {**server.told(), "gpu_bytes": server.gpu_bytes(), **_launched(server.name)}
+    code = server.process.returncode
+    told = {"ended_with": code if code is not None else "not ready in time", "last": server.last_faults()}
+    return {**told, **_launched(server.name)}
+
+
+def _launched(name: str) -> dict[str, Any]:
+    """What a launch left in its folder: the account of each rank in short, and memory, planned and measured."""
+    folders = sorted(cache_folder().glob(f"launches/{name}-*"), key=lambda folder: folder.stat().st_mtime)
+    if not folders or name in UNIFORM:
+        return {}
+    accounts = []
+    for file in sorted(folders[-1].glob("account.rank*.json")):
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        short = {key: raw[key] for key in ("rank", "parameters", "parameter_bytes", "held_bytes", "faults", "seconds")}
+        methods: dict[str, int] = {}
+        for layer in raw["layers"]:
+            served = f"{layer['source']}: {layer['method']}"
+            methods[served] = methods.get(served, 0) + 1
+        accounts.append({**short, "methods": methods, "refused": raw["refused"], "kept": sorted(raw["kept"])[:8]})
+    memory = folders[-1] / "memory.json"
+    told = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else None
+    return {"accounts": accounts, "memory": told}
+
+
+def _answered(run: Run, servers: Sequence[Server]) -> dict[str, dict[str, Any]]:
+    """What each served model thinks of the same tokens, and how it goes on; over the OpenAI endpoint, too."""
+    ids = tokens()
+    answers: dict[str, dict[str, Any]] = {}
+    for server in servers:
+        if not server.look():
+            continue
+        try:
+            answer = asdict(score(server.url, ids, new=NEW))
+            model, text = ask_openai(server.url, prompt=" ".join(f"w{token}" for token in ids), new=NEW)
+            answers[server.name] = {**answer, "model": model, "text": text}
+        except OSError as fault:
+            run.say(f"{server.name}: {fault}")
+            answers[server.name] = {"fault": str(fault), "last": server.last_faults()}
+    run.note(answers=answers)
+    run.say("answers are there")
+    return answers
+
+
+def tokens() -> list[int]:
+    """The prompt that all are asked about."""
+    drawn: list[int] = torch.randint(3, VOCABULARY, (TOKENS,), generator=torch.Generator().manual_seed(1)).tolist()
+    return drawn
+
+
+def _measured(run: Run, mix: Path, servers: Sequence[Server]) -> None:
+    """Tokens per second of the mixture and of each of its checkpoints, in turns, one at a time."""
+    load = Load(requests=32, prompt=1024, new=256, repeats=run.asked.repeats)
+    plan = make_plan(read_mix(mix), tensor_parallel_size=run.asked.ranks)
+    subjects = list(checkpoints(plan, {}))
+    named = {subject.source: subject for subject in subjects}
+    present = {"bf16": "model", **{name: name for name in plan.sources}}
+    rates: dict[str, dict[str, list[float]]] = {}
+    timed = [server for server in servers if server.look() and (server.name == MEASURED or server.name in present)]
+    for turn in range(load.repeats + 1):
+        for server in timed:
+            try:
+                decode = _rate(server.url, requests=load.requests, length=load.short, new=load.new, seed=turn)
+                prefill = _rate(server.url, requests=load.requests, length=load.prompt, new=1, seed=turn)
+            except OSError as fault:
+                run.say(f"{server.name}: {fault}")
+                continue
+            own = rates.setdefault(server.name, {"decode": [], "prefill": []})
+            if turn:  # the first warms up
+                own["decode"].append(decode)
+                own["prefill"].append(prefill)
+        run.note(rates=rates)
+    results = []
+    for server in timed:
+        told, subject = server.told(), named.get(present.get(server.name, ""))
+        own = rates.get(server.name, {"decode": [], "prefill": []})
+        results.append(
+            Served(
+                subject=subject.name if subject else "mixture",
+                bytes=subject.bytes if subject else plan.totals.bytes,
+                load_seconds=told["load_seconds"],
+                start_seconds=server.ready_after,
+                held_gib=told["model_gib"],
+                peak_bytes=server.gpu_bytes(),
+                decode=tuple(own["decode"]),
+                prefill=tuple(own["prefill"]),
+                fault=None if own["decode"] and own["prefill"] else "answered nothing",
+            )
+        )
+    run.note(graphs={server.name: server.told() for server in timed})
+    text = "\n".join(page(subjects, results, load)) + "\n"
+    (run.asked.out / "serving.md").write_text(text, encoding="utf-8")
+    run.say(f"measured\n{text}")
+
+
+def _rate(url: str, *, requests: int, length: int, new: int, seed: int) -> float:
+    drawn = torch.randint(3, VOCABULARY, (requests, length), generator=torch.Generator().manual_seed(seed))
+    began = time.perf_counter()
+    found = generate(url, drawn.tolist(), new=new)
+    seconds = time.perf_counter() - began
+    given = sum(len(each["output_ids"]) for each in found)
+    assert given == requests * new, given
+    return (given if new > 1 else requests * length) / seconds
+
+
+def _ended(run: Run, servers: Sequence[Server]) -> None:
+    codes = {server.name: server.end() for server in servers}
+    run.note(codes=codes)
+    run.say(f"ended: {codes}")
+
+
+def _judged(run: Run, mixes: Mapping[str, Path], answers: Mapping[str, Mapping[str, Any]]) -> int:
+    """Each answer held against float32 of the same weights; 1 where one is not what it should be."""
+    found: dict[str, Judged] = {}
+    files = {**write_mixes(run.root, layers=0, ranks=1, alone=True), **mixes}
+    device = run.asked.device
+    plain = unquantized(files["bf16"], tokens(), device=device)
+    for name, answer in answers.items():
+        if "fault" not in answer:
+            found[name] = judge(files[name], plain=plain, prompt=tokens(), answer=answer, device=device)
+            run.note(judged={each: asdict(judged) for each, judged in found.items()})
+            run.say(f"{name}: {found[name].words()}")
+    wrong = [name for name in mixes if name != TRAP and (name not in found or not found[name].right)]
+    if TRAP in mixes and not (found[TRAP].right if TRAP in found else _refused(run)):
+        wrong.append(f"{TRAP}, neither refused nor right")
+    run.note(wrong=wrong)
+    run.say(f"wrong: {', '.join(wrong) or 'nothing'}")
+    return 1 if wrong else 0
+
+
+def _refused(run: Run) -> bool:
+    """Whether the launch ended because of what the account of a rank names."""
+    state = run.found["servers"][TRAP]
+    return bool(state.get("ended_with")) and any(account["faults"] for account in state.get("accounts", ()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
