@@ -66,7 +66,7 @@ def _checkpoints(root: Path, *, rebuild: bool) -> DemoCheckpoints:
 
 def _planned(root: Path, checkpoints: DemoCheckpoints, *, engine: str) -> Launch:
     """Write the mix file, show its plan, prove its kernels, and decide the launch."""
-    from mixprec_runtime.adapters.vllm.command import DEFAULT_PORT
+    from mixprec_runtime.launching.engines import DEFAULT_PORT
     from mixprec_runtime.cli.kernels import with_kernels
     from mixprec_runtime.demo.mixture import mix_text
     from mixprec_runtime.launching.launch import prepare
@@ -84,7 +84,7 @@ def _planned(root: Path, checkpoints: DemoCheckpoints, *, engine: str) -> Launch
     click.echo(render(plan_text(plan)), nl=False)
     _title("4. Which kernels work here for these layers")
     plan = with_kernels(plan, wish, engine=engine)
-    return prepare(wish, plan, root=root, arguments=())
+    return prepare(wish, plan, root=root, arguments=(), engine=engine)
 
 
 def _served(prepared: Launch, *, verbose: bool) -> int:

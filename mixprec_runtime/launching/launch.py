@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixprec_runtime.adapters.vllm.command import serve_command
 from mixprec_runtime.launching.command import ServeCommand
+from mixprec_runtime.launching.engines import command_of
 from mixprec_runtime.launching.errors import CannotWrite, EngineFailed, PortInUse, RefusedPlan
 from mixprec_runtime.launching.logfile import LogFile
 from mixprec_runtime.launching.ports import port_kept
@@ -69,12 +69,25 @@ class Observer:
         """The engine has ended by itself while it served."""
 
 
-def prepare(mix: Mix, plan: Plan, *, root: Path, arguments: Sequence[str]) -> Launch:
-    """Decide everything about a launch. Raises RefusedPlan for a plan with errors."""
+def prepare(
+    mix: Mix,
+    plan: Plan,
+    *,
+    root: Path,
+    arguments: Sequence[str],
+    engine: str = "vllm",
+    plugins: bool | None = None,
+) -> Launch:
+    """Decide everything about a launch. Raises RefusedPlan for a plan with errors.
+
+    ``plugins`` is what is known of an engine that is not installed here.
+    """
     if not plan.valid:
         raise RefusedPlan(plan.findings)
     run_folder = run_folder_path(plan, root=root / "runs")
-    command = serve_command(run_folder, model_name=mix.file.stem, serve=mix.serve, arguments=arguments)
+    command = command_of(
+        engine, run_folder, model_name=mix.file.stem, serve=mix.serve, arguments=arguments, plugins=plugins
+    )
     return Launch(plan=plan, mix=mix, root=root, run_folder=run_folder, command=command)
 
 

@@ -17,7 +17,7 @@ import mixprec_runtime.vllm
 from mixprec_doctor.environment import Target, read_environment
 from mixprec_doctor.records.format import Activation, Format, FormatKind
 from mixprec_doctor.source.sources import Sources
-from mixprec_runtime.adapters.vllm.command import TakenArgument
+from mixprec_runtime.launching.arguments import TakenArgument
 from mixprec_runtime.launching.server import free_port, healthy
 from mixprec_runtime.loading.state import read_accounts
 from mixprec_runtime.packing.generated_model import write_generated_model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ExpertNames", "experts_method", "is_experts", "source_config"]
+__all__ = ["experts_method", "is_experts", "source_config"]
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +17,6 @@ from vllm.triton_utils import HAS_TRITON
 from mixprec_runtime.adapters.experts import UnservableExperts
 from mixprec_runtime.adapters.vllm.engineconfig import engine_config
 from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout, PortableExpertsMethod
-from mixprec_runtime.planning.experts import DOWN, GATE, expert_layers, role_of
 
 logger = logging.getLogger("vllm.mixprec")
 
@@ -28,25 +27,6 @@ CLASSES = tuple(found for name in NAMES if isinstance(found := getattr(fused_moe
 def is_experts(layer: torch.nn.Module) -> bool:
     """Whether a layer of the engine holds experts."""
     return isinstance(layer, CLASSES)
-
-
-class ExpertNames:
-    """The planned modules of each layer of experts, by the engine's names."""
-
-    def __init__(self, modules: Iterable[str]) -> None:
-        self._layers = expert_layers(modules)
-
-    def members(self, prefix: str) -> tuple[str, ...]:
-        """The modules below an engine's layer, or below the layer that owns it; empty for any other.
-
-        Releases since 0.24 keep the weights in a module inside of the layer.
-        """
-        return self._layers.get(prefix) or self._layers.get(prefix.rpartition(".")[0], ())
-
-    def examples(self, prefix: str) -> tuple[str, str] | None:
-        """One gate and one down; None where experts do not lie one by one."""
-        found = {role_of(member): member for member in reversed(self.members(prefix))}
-        return (found[GATE], found[DOWN]) if GATE in found and DOWN in found else None
 
 
 def experts_method(

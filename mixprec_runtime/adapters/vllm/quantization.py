@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MixprecConfig", "SplitUnit", "UnplannedLayer"]
+__all__ = ["MixprecConfig"]
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,22 +12,21 @@ from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMetho
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig, QuantizeMethodBase
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
-from mixprec_doctor.errors import MixprecError
-from mixprec_doctor.records.format import Format, FormatKind
-from mixprec_runtime.adapters.portable_method import Stored
+from mixprec_doctor.records.format import FormatKind
+from mixprec_runtime.adapters.expertnames import ExpertNames
+from mixprec_runtime.adapters.fallback import with_choice, with_fallback
+from mixprec_runtime.adapters.handed import Handed, Layouts
+from mixprec_runtime.adapters.mixture import Mixture, UnplannedLayer, as_planned
+from mixprec_runtime.adapters.proof import KernelVerdict
 from mixprec_runtime.adapters.vllm.doors import open_doors
 from mixprec_runtime.adapters.vllm.engineconfig import kept_from
-from mixprec_runtime.adapters.vllm.experts import ExpertNames, experts_method, is_experts, source_config
-from mixprec_runtime.adapters.vllm.fallback import with_choice, with_fallback
-from mixprec_runtime.adapters.vllm.handed import Handed, Layouts, read_handed
+from mixprec_runtime.adapters.vllm.experts import experts_method, is_experts, source_config
+from mixprec_runtime.adapters.vllm.parts import PARTS
 from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout
-from mixprec_runtime.adapters.vllm.portable_method import PlaceholderLinearMethod, PortableLinearMethod
-from mixprec_runtime.adapters.vllm.proof import KernelVerdict
-from mixprec_runtime.kernels.placeholder import Placeholder
 from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.runfolder import METHOD
 
-WEIGHT, PLAIN = ".weight", FormatKind.PLAIN.value
+WEIGHT = ".weight"
 
 
 def renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -36,42 +35,14 @@ def renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: A
     return {name.removesuffix(WEIGHT): value for name, value in found.items()}
 
 
-class UnplannedLayer(MixprecError):
-    """A linear layer of the engine's model for which the plan names no source."""
-
-    def __init__(self, prefix: str, members: tuple[str, ...]) -> None:
-        super().__init__(prefix, members)
-        self.prefix = prefix
-        self.members = members
-
-    def __str__(self) -> str:
-        return f"no source is planned for {self.prefix} (checkpoint names: {', '.join(self.members)})"
-
-
-class SplitUnit(MixprecError):
-    """A fused layer of the engine whose parts the plan takes from different sources."""
-
-    def __init__(self, prefix: str, sources: Mapping[str, str]) -> None:
-        super().__init__(prefix, sources)
-        self.prefix = prefix
-        self.sources = sources
-
-    def __str__(self) -> str:
-        parts = ", ".join(f"{module} from {source}" for module, source in self.sources.items())
-        return f"the engine keeps {self.prefix} in one parameter, but the plan splits it: {parts}"
-
-
-class MixprecConfig(QuantizationConfig):
+class MixprecConfig(Mixture, QuantizationConfig):
     """Dispatches to the engine's own configs, one per source, each made as the engine makes it.
 
-    ``modules`` maps checkpoint names of modules to source names. ``inner`` maps each quantized source to the
-    config that the engine itself builds for that checkpoint folder (with its overrides and
-    ``maybe_update_config``); a source without quantization has none. ``handed`` is what was proved of a module's layer
-    before the start. ``proofs`` remembers which of the engine's kernels ran here, per method and shape, for layers of
-    which nothing was. ``shared`` names the fused unit of each module that the plan lets come from another source than
-    the unit's other parts; they are of one scheme, and the config of the first part's source serves the unit.
-    ``scaled`` are the attentions for whose key-value cache the plan has scales.
+    Each inner config has the engine's overrides and ``maybe_update_config``; the rest is as Mixture says.
     """
+
+    parts = PARTS
+    linear = LinearBase
 
     def __init__(
         self,
@@ -84,25 +55,12 @@ class MixprecConfig(QuantizationConfig):
         scaled: Iterable[str] = (),
     ) -> None:
         super().__init__()
-        self.names = {module: module for module in modules}  # the engine's name: the checkpoint's
-        self.layouts = layouts
-        self.modules = modules
-        self.formats = formats
-        self.inner = inner
-        self.handed = handed or {}
-        self.shared = shared or {}
-        self.scaled = dict.fromkeys(scaled, "")
-        self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
-        self.experts = ExpertNames(modules)
+        self.plan(modules, formats, inner, handed=handed, layouts=layouts, shared=shared, scaled=scaled)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A worker gets this object from another process: from here on that process holds a mixture."""
         self.__dict__.update(state)
         open_doors()
-
-    def __repr__(self) -> str:
-        methods = {name: config.get_name() for name, config in self.inner.items()}
-        return f"MixprecConfig({methods})"
 
     @classmethod
     def get_name(cls) -> str:
@@ -111,10 +69,7 @@ class MixprecConfig(QuantizationConfig):
 
     def get_supported_act_dtypes(self) -> list[torch.dtype]:
         """Activation types that every source's config takes."""
-        supported = [torch.bfloat16, torch.half, torch.float32]
-        for config in self.inner.values():
-            supported = [dtype for dtype in supported if dtype in config.get_supported_act_dtypes()]
-        return supported
+        return self.supported_types()
 
     @classmethod
     def get_min_capability(cls) -> int:
@@ -128,29 +83,17 @@ class MixprecConfig(QuantizationConfig):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MixprecConfig:
-        """Build the inner configs from the sources that the run folder's config names.
-
-        A source of which every quantized layer is served by mixprec itself is not shown to the engine, which may
-        refuse its config.
-        """
-        modules, formats = dict(config["modules"]), dict(config["formats"])
-        shared, scaled = dict(config.get("shared", {})), tuple(config.get("cache_scales", ()))
-        layouts = Layouts({name: source["path"] for name, source in config["sources"].items()})
-        handed = read_handed(config, layouts)
-        asked = {
-            modules[name]
-            for name, kind in formats.items()
-            if name in scaled or (kind != PLAIN and (name not in handed or handed[name].native))
-        }
+        """Build the inner configs from the sources that the run folder's config names."""
+        planned = as_planned(config)
         inner: dict[str, QuantizationConfig] = {}
-        for name, source in config["sources"].items():
-            if source["quantization_config"] is None or name not in asked:
-                continue
-            quantized = (each for each, kind in formats.items() if kind != PLAIN and modules[each] == name)
-            found = source_config(source["path"], only_experts=all(expert_layer(each) for each in quantized))
+        for name in planned.asked:
+            only_experts = all(expert_layer(each) for each in planned.quantized(name))
+            found = source_config(planned.folders[name], only_experts=only_experts)
             if found is not None:
                 inner[name] = found
-        return cls(modules, formats, inner, handed, layouts, shared, scaled)
+        return cls(
+            planned.modules, planned.formats, inner, planned.handed, planned.layouts, planned.shared, planned.scaled
+        )
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
@@ -173,8 +116,8 @@ class MixprecConfig(QuantizationConfig):
             return self._experts_method(layer, prefix, source)
         handed = self.handed_to(layer, prefix)
         if handed is not None and not handed.native:
-            return self._own_method(handed, prefix)
-        config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])
+            return self.own_method(handed, prefix)
+        config, kind = self.inner.get(source), self.kind_of(prefix)
         if config is None or kind is FormatKind.PLAIN:
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
         config.packed_modules_mapping = self.packed_modules_mapping
@@ -183,8 +126,8 @@ class MixprecConfig(QuantizationConfig):
         if method is None or not isinstance(layer, LinearBase | ParallelLMHead):
             return method
         if handed is not None:
-            return with_choice(method, handed)
-        return with_fallback(method, kind, self.proofs, lambda: self._layout(source, prefix))
+            return with_choice(method, handed, PARTS)
+        return with_fallback(method, kind, self.proofs, lambda: self.layout(source, prefix), PARTS)
 
     def _asked_as(self, config: QuantizationConfig, prefix: str) -> str:
         """The name under which a source's config is asked for a layer.
@@ -195,7 +138,7 @@ class MixprecConfig(QuantizationConfig):
         return self.members(prefix)[0] if getattr(config, "dynamic", None) else prefix
 
     def _experts_method(self, layer: torch.nn.Module, prefix: str, source: str) -> QuantizeMethodBase:
-        config, kind = self.inner.get(source), FormatKind(self.formats[self.members(prefix)[0]])
+        config, kind = self.inner.get(source), self.kind_of(prefix)
 
         def ask() -> QuantizeMethodBase | None:
             if config is None:
@@ -233,50 +176,3 @@ class MixprecConfig(QuantizationConfig):
         """The engine's name of a scale of the key-value cache, where a source's config knows it (before 0.23)."""
         known = (config.get_cache_scale(name) for config in self.inner.values())
         return next((found for found in known if found is not None), None)
-
-    def handed_to(self, layer: torch.nn.Module, prefix: str) -> Handed | None:
-        """What was proved of a layer before the start; None where nothing was, or of another shape."""
-        handed = self.handed.get(self.members(prefix)[0])
-        if handed is None or not isinstance(layer, LinearBase):
-            return None
-        inputs = getattr(layer, "input_size_per_partition", layer.input_size)
-        outputs = getattr(layer, "output_partition_sizes", handed.outputs)
-        if len(handed.outputs) == 1:  # parts that the checkpoint itself holds fused were proved as one
-            outputs = (sum(outputs),)
-        return handed if (inputs, tuple(outputs)) == (handed.inputs, handed.outputs) else None
-
-    def _layout(self, source: str, prefix: str) -> tuple[Format, Stored]:
-        assert self.layouts is not None  # noqa: S101  from_config gives them
-        return self.layouts.of(source, self.names[self.members(prefix)[0]])
-
-    @staticmethod
-    def _own_method(handed: Handed, prefix: str) -> QuantizeMethodBase:
-        assert handed.format is not None  # noqa: S101  read_handed reads both for these
-        assert handed.stored is not None  # noqa: S101
-        if handed.kernel == "placeholder":
-            stand_in = Placeholder(prefix, handed.format.name, handed.reasons)
-            return PlaceholderLinearMethod(stand_in, handed.format, handed.stored)
-        return PortableLinearMethod(handed.kernel, handed.format, handed.stored)
-
-    def members(self, prefix: str) -> tuple[str, ...]:
-        """The checkpoint modules that an engine layer unites; itself, where it unites none."""
-        if found := self.experts.members(prefix):
-            return found
-        parent, _, leaf = prefix.rpartition(".")
-        parts = self.packed_modules_mapping.get(leaf, [leaf])
-        return tuple(f"{parent}.{part}" if parent else part for part in parts)
-
-    def planned_members(self, prefix: str) -> tuple[str, ...]:
-        """The checkpoint names of those members that the plan knows."""
-        return tuple(self.names[member] for member in self.members(prefix) if member in self.names)
-
-    def source_of(self, prefix: str) -> str | None:
-        """The source whose config serves an engine layer; None when the plan does not know it. Raises SplitUnit."""
-        planned = {module: self.modules[module] for module in self.members(prefix) if module in self.modules}
-        if len(set(planned.values())) > 1 and len({self.shared.get(module, module) for module in planned}) > 1:
-            raise SplitUnit(prefix, planned)
-        return next(iter(planned.values()), None)
-
-    def sources_of(self, prefix: str) -> tuple[str, ...]:
-        """All sources that an engine layer's parts come from, the one whose config serves it first."""
-        return tuple(dict.fromkeys(self.modules[part] for part in self.members(prefix) if part in self.modules))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mixprec_runtime.adapters.vllm import command as module
-from mixprec_runtime.adapters.vllm.command import InvalidPort, TakenArgument, serve_command
+from mixprec_runtime.adapters.vllm.command import serve_command
+from mixprec_runtime.launching.arguments import InvalidPort, TakenArgument
 from mixprec_runtime.launching.command import ServeCommand
 
 

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-__all__ = ["with_choice", "with_fallback"]
+__all__ = ["EngineParts", "with_choice", "with_fallback", "without_engine"]
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
 
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_doctor.records.workload import LinearShape
-from mixprec_runtime.adapters.portable_method import Stored
-from mixprec_runtime.adapters.vllm.engineconfig import kept_from
-from mixprec_runtime.adapters.vllm.handed import Handed
-from mixprec_runtime.adapters.vllm.methods import kernel_name
-from mixprec_runtime.adapters.vllm.portable_method import (
-    PlaceholderLinearMethod,
-    PortableLinearMethod,
-    refusals_here,
-)
-from mixprec_runtime.adapters.vllm.proof import KernelVerdict, prove
+from mixprec_runtime.adapters.handed import Handed
+from mixprec_runtime.adapters.making import Shaped
+from mixprec_runtime.adapters.portable_method import PortableMethod, Stored
+from mixprec_runtime.adapters.proof import KernelVerdict, prove
 from mixprec_runtime.kernels.placeholder import Placeholder
 
-logger = logging.getLogger("vllm.mixprec")
-
-
 Layout = Callable[[], tuple[Format, Stored]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineParts:
+    """What an engine's adapter brings: its linear methods of ours, and how its own tell and choose their kernels."""
+
+    portable: Callable[[str, Format, Stored], PortableMethod]
+    placeholder: Callable[[Placeholder, Format, Stored], PortableMethod]
+    refusals: Callable[[Shaped, torch.dtype], Iterator[tuple[str, tuple[str, ...]]]]  # of portable kernels, best first
+    kept_from: Callable[[Iterable[str]], AbstractContextManager[None]]  # these kernels of the engine
+    kernel_name: Callable[[Any], str | None]  # of a layer
+    method_name: Callable[[Any], str]
+    logger: logging.Logger
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,12 @@ class _Asked:
 
 
 def with_fallback(
-    method: QuantizeMethodBase, kind: FormatKind, proofs: dict[tuple[object, ...], KernelVerdict], layout: Layout
-) -> QuantizeMethodBase:
+    method: Any,  # noqa: ANN401  the engine's linear method
+    kind: FormatKind,
+    proofs: dict[tuple[object, ...], KernelVerdict],
+    layout: Layout,
+    parts: EngineParts,
+) -> Any:  # noqa: ANN401
     """The same method object, which proves its kernel when weights are made and falls back when that fails.
 
     The shape of this rank's part is known only then. ``proofs`` keeps one verdict per method and shape. Until then the
@@ -49,19 +57,36 @@ def with_fallback(
     """
     own = type(method)
 
-    class Proving(own):  # type: ignore[misc, valid-type]  # the engine is untyped here
+    class Proving(own):  # type: ignore[misc, valid-type]
         def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
             self.__class__ = own
             arguments = _named_arguments(args, kwargs)
-            verdict = _verdict(self, layer, kind, proofs, arguments)
+            verdict = _verdict(self, layer, kind, proofs, arguments, parts)
             if verdict.fault is not None:
-                self.mixprec_portable = _portable(layer, layout(), arguments)
+                self.mixprec_portable = _portable(layer, layout(), arguments, parts)
                 self.mixprec_kernel = self.mixprec_portable.mixprec_kernel
                 self.__class__ = _delegating(own)
             self.create_weights(layer, *args, **kwargs)
 
     Proving.__name__ = own.__name__
     method.__class__ = Proving
+    return method
+
+
+def without_engine(layout: tuple[Format, Stored], parts: EngineParts) -> PortableMethod:
+    """A portable method for a layer of which the engine refuses the format; it picks its kernel by the shape."""
+    method = parts.portable("undecided", *layout)
+    own = type(method)
+
+    class Picking(own):  # type: ignore[misc, valid-type]
+        def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+            picked = _portable(layer, layout, _named_arguments(args, kwargs), parts)
+            self.__class__ = type(picked)
+            self.__dict__.update(vars(picked))
+            self.create_weights(layer, *args, **kwargs)
+
+    Picking.__name__ = own.__name__
+    method.__class__ = Picking
     return method
 
 
@@ -86,7 +111,9 @@ def _delegating(own: type) -> type:
     return Delegating
 
 
-def _portable(layer: torch.nn.Module, layout: tuple[Format, Stored], arguments: dict[str, Any]) -> PortableLinearMethod:
+def _portable(
+    layer: torch.nn.Module, layout: tuple[Format, Stored], arguments: dict[str, Any], parts: EngineParts
+) -> PortableMethod:
     """The best portable kernel for a layer; the last of them refuses nothing that can be planned."""
     form, stored = layout
     outputs = tuple(arguments["output_partition_sizes"])
@@ -94,40 +121,37 @@ def _portable(layer: torch.nn.Module, layout: tuple[Format, Stored], arguments: 
         inputs=arguments["input_size_per_partition"], outputs=outputs, full_inputs=arguments["input_size"],
         full_outputs=outputs,
     )  # fmt: skip
-    kernel = next(
-        (name for name, reasons in refusals_here(_Asked(form, shape), arguments["params_dtype"]) if not reasons), None
-    )
+    refused = dict(parts.refusals(_Asked(form, shape), arguments["params_dtype"]))
+    kernel = next((name for name, reasons in refused.items() if not reasons), None)
     if kernel is not None:
-        return PortableLinearMethod(kernel, form, stored)
+        return parts.portable(kernel, form, stored)
     prefix = getattr(layer, "prefix", "a layer")
-    reasons = tuple(
-        f"{name}: {'; '.join(why)}" for name, why in refusals_here(_Asked(form, shape), arguments["params_dtype"])
-    )
-    return PlaceholderLinearMethod(Placeholder(prefix, form.name, reasons), form, stored)
+    reasons = tuple(f"{name}: {'; '.join(why)}" for name, why in refused.items())
+    return parts.placeholder(Placeholder(prefix, form.name, reasons), form, stored)
 
 
-def with_choice(method: QuantizeMethodBase, handed: Handed) -> QuantizeMethodBase:
+def with_choice(method: Any, handed: Handed, parts: EngineParts) -> Any:  # noqa: ANN401
     """The same method object, kept from the kernels that failed while it chooses one; nothing is tried again."""
     own = type(method)
 
-    class Kept(own):  # type: ignore[misc, valid-type]  # the engine is untyped here
+    class Kept(own):  # type: ignore[misc, valid-type]
         def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
             self.__class__ = own
-            with kept_from(handed.without):
+            with parts.kept_from(handed.without):
                 self.create_weights(layer, *args, **kwargs)
-            found = _chosen(self, layer)
+            found = _chosen(self, layer, parts)
             if found is not None and found != handed.kernel:
-                logger.warning("mixprec: %s was proved, the engine took %s", handed.kernel, found)
+                parts.logger.warning("mixprec: %s was proved, the engine took %s", handed.kernel, found)
 
     Kept.__name__ = own.__name__
     method.__class__ = Kept
     return method
 
 
-def _chosen(method: QuantizeMethodBase, layer: torch.nn.Module) -> str | None:
+def _chosen(method: object, layer: torch.nn.Module, parts: EngineParts) -> str | None:
     shown = torch.nn.Module()
     shown.__dict__.update({"quant_method": method, "scheme": getattr(layer, "scheme", None)})
-    return kernel_name(shown)
+    return parts.kernel_name(shown)
 
 
 WEIGHT_ARGUMENTS = (
@@ -144,18 +168,19 @@ def _named_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
 
 
 def _verdict(
-    method: QuantizeMethodBase,
+    method: object,
     layer: torch.nn.Module,
     kind: FormatKind,
     proofs: dict[tuple[object, ...], KernelVerdict],
     arguments: dict[str, Any],
+    parts: EngineParts,
 ) -> KernelVerdict:
     scheme = type(getattr(layer, "scheme", None)).__name__
     shape = tuple(str(arguments[name]) for name in WEIGHT_ARGUMENTS)
     key = (type(method).__qualname__, scheme, kind, shape)
     if key not in proofs:
-        proofs[key] = prove(method, layer, kind, arguments)
+        proofs[key] = prove(method, layer, kind, arguments, named=parts.method_name)
         if proofs[key].fault is not None:
             what = "a portable kernel takes its place"
-            logger.warning("mixprec: %s: %s; %s", proofs[key].method, proofs[key].fault, what)
+            parts.logger.warning("mixprec: %s: %s; %s", proofs[key].method, proofs[key].fault, what)
     return proofs[key]

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 __all__ = ["ERROR_BOUNDS", "ROWS", "KernelVerdict", "prove"]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from vllm.model_executor.layers.quantization.base_config import QuantizeMethodBase
 
 from mixprec_doctor.records.format import FormatKind
-from mixprec_runtime.adapters.vllm.methods import method_name
 
 ROWS = 16
 SEED = 20240
@@ -45,9 +43,17 @@ class KernelVerdict:
 
 
 def prove(
-    method: QuantizeMethodBase, layer: torch.nn.Module, kind: FormatKind, arguments: dict[str, Any]
+    method: Any,  # noqa: ANN401  the engine's linear method
+    layer: torch.nn.Module,
+    kind: FormatKind,
+    arguments: dict[str, Any],
+    *,
+    named: Callable[[Any], str],
 ) -> KernelVerdict:
-    """Try ``method`` on a stand-in for ``layer`` with valid weights; ``arguments`` are those of create_weights."""
+    """Try ``method`` on a stand-in for ``layer`` with valid weights; ``arguments`` are those of create_weights.
+
+    ``named`` tells what a layer is served with.
+    """
     trial = torch.nn.Module()
     trial.__dict__.update({name: value for name, value in vars(layer).items() if not name.startswith("_")})
     trial.__dict__["bias"] = None
@@ -58,11 +64,14 @@ def prove(
     except Exception as raised:  # noqa: BLE001  whatever an engine's kernel raises is the verdict
         fault = f"{type(raised).__name__}: {raised}"
     trial.__dict__["quant_method"] = method
-    return KernelVerdict(method=method_name(trial), shape=(outputs, inputs), fault=fault, error=error)
+    return KernelVerdict(method=named(trial), shape=(outputs, inputs), fault=fault, error=error)
 
 
 def _trial(
-    method: QuantizeMethodBase, trial: torch.nn.Module, kind: FormatKind, arguments: dict[str, Any]
+    method: Any,  # noqa: ANN401
+    trial: torch.nn.Module,
+    kind: FormatKind,
+    arguments: dict[str, Any],
 ) -> tuple[str | None, float | None]:
     inputs, outputs = arguments["input_size_per_partition"], sum(arguments["output_partition_sizes"])
     method.create_weights(trial, **arguments)
