@@ -8,7 +8,7 @@ import nox
 from noxfiles.bench import bench, bench_kernels, bench_loading, bench_serving
 from noxfiles.demo import demo
 from noxfiles.doctor import doctor
-from noxfiles.engines import engine, engine_heavy, inspect, releases
+from noxfiles.engines import engine, engine_heavy, inspect, releases, sglang
 from noxfiles.quality import lint, network, typecheck, unit
 from noxfiles.third_party import third_party
 
@@ -25,6 +25,7 @@ __all__ = [
     "lint",
     "network",
     "releases",
+    "sglang",
     "third_party",
     "typecheck",
     "unit",

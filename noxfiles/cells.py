@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PINS = Path(__file__).parent / "pins"
+HOSTING = frozenset({"engine", "releases", "sglang"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Cell:
     engine: str
     distribution: str
     version: str
-    sessions: frozenset[str]  # "engine", "releases": mixprec runs inside it; "inspect", "doctor": it is looked at
+    sessions: frozenset[str]  # those of HOSTING run mixprec inside it; "inspect", "doctor": it is looked at
     python: str = "3.11"
     machine_torch: bool = True  # torch is the build that pip is set up for; else the one of the index
     variant: str = ""  # what is different about the environment, where it is not the healthy one
@@ -32,7 +33,7 @@ class Cell:
     @property
     def hosts_mixprec(self) -> bool:
         """Whether this checkout and the test tools are installed into the environment."""
-        return not self.sessions.isdisjoint({"engine", "releases"})
+        return not self.sessions.isdisjoint(HOSTING)
 
     @property
     def pins(self) -> Path:
@@ -54,8 +55,36 @@ CELLS: tuple[Cell, ...] = (
         engine="sglang",
         distribution="sglang",
         version="0.5.21",
-        sessions=frozenset({"inspect", "doctor"}),
+        sessions=frozenset({"inspect", "doctor", "sglang"}),
         machine_torch=False,
+    ),
+    # Made the same way; with 0.5.21 it shares torch, and so most of its size, where packages are linked.
+    Cell(
+        engine="sglang",
+        distribution="sglang",
+        version="0.5.18",
+        sessions=frozenset({"sglang"}),
+        machine_torch=False,
+    ),
+    # The release of the original system as its users install it, sglang[srt]==0.4.7: CUDA torch 2.7.1, 5 GB. Without
+    # a GPU it takes operators from vLLM that it has itself on one, so it cannot be imported here.
+    Cell(
+        engine="sglang",
+        distribution="sglang",
+        version="0.4.7",
+        sessions=frozenset({"doctor"}),
+        machine_torch=False,
+    ),
+    # The same beside the vLLM that it names for GPTQ and AWQ, in the build for CPUs: here it imports. Both pin a torch
+    # of their own; SGLang's is taken.
+    Cell(
+        engine="sglang",
+        distribution="sglang",
+        version="0.4.7",
+        sessions=frozenset({"sglang", "doctor"}),
+        machine_torch=False,
+        variant="beside-vllm",
+        pinned_like="sglang-0.4.7-beside-vllm",
     ),
     # Environments that are broken on purpose, each in one way that people meet.
     Cell(

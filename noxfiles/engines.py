@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["engine", "engine_heavy", "inspect", "releases"]
+__all__ = ["engine", "engine_heavy", "inspect", "releases", "sglang"]
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +36,13 @@ def engine_heavy(session: nox.Session, cell: str) -> None:
 def releases(session: nox.Session, cell: str) -> None:
     """The same on earlier releases of the engine; each takes its own 3.5 GB and as long as ``engine``."""
     _inside(session, cell, "engine", [MATRIX / f"test_{name}.py" for name in EVERY_RELEASE])
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("cell", [cell.name for cell in cells_of("sglang")])
+def sglang(session: nox.Session, cell: str) -> None:
+    """The adapter inside a real SGLang, as far as that goes without a GPU; each release takes 5 to 8.5 GB."""
+    _inside(session, cell, "engine", [MATRIX / "sglang"])
 
 
 def _inside(session: nox.Session, cell: str, marked: str, tests: Sequence[Path]) -> None:
