@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "MEASURED", "TRAP", "UNIFORM", "write_mixes"]
+__all__ = ["FORMATS", "MEASURED", "SERVED_ALONE", "TRAP", "write_mixes"]
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ FORMATS: Mapping[str, Format | None] = {
     "block": Format(**_FP8, scale="block", block=(128, 128)),  # type: ignore[arg-type]
 }
 WIDEST, MEASURED, TRAP = "wide", "five", "blocks"
-UNIFORM = (*FIVE, "order", "tensor", "block")
+SERVED_ALONE = (*FIVE, "block")
 """Checkpoints that the engine serves by itself, for comparison."""
 _WIDE = """\
 model: {root}/bf16
@@ -48,7 +48,7 @@ _ALONE = "model: {root}/bf16\nsources:\n  {name}: {{path: {root}/{name}}}\ndefau
 def write_mixes(root: Path, *, layers: int, ranks: int, alone: bool = False) -> dict[str, Path]:
     """The mix files by name, the one with most formats first; ``alone``: instead, each checkpoint by itself."""
     if alone:
-        texts = {name: _ALONE.format(root=root, name=name) for name in UNIFORM if name != "bf16"}
+        texts = {name: _ALONE.format(root=root, name=name) for name in FORMATS if name != "bf16"}
         texts["bf16"] = f"model: {root}/bf16\n"
     else:
         texts = {

@@ -26,24 +26,23 @@ from typing import Any
 import torch
 
 from benchmarks.generated import COMMON, SIZES
-from benchmarks.serving import Load, Served, checkpoints, page
-from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.mixfile.read import read_mix
 from mixprec_runtime.packing.generated_model import write_generated_model
 from mixprec_runtime.planning.planner import make_plan
 from tests.gpu.judging import Judged, judge, unquantized
-from tests.gpu.sglang_mixes import FORMATS, MEASURED, TRAP, UNIFORM, write_mixes
-from tests.gpu.sglang_server import Server, ask_openai, generate, score, start
+from tests.gpu.launched import launched
+from tests.gpu.rates import measure
+from tests.gpu.sglang_mixes import FORMATS, MEASURED, SERVED_ALONE, TRAP, write_mixes
+from tests.gpu.sglang_server import Server, ask_openai, score, start
 
 ENGINE = (
     "--attention-backend triton --sampling-backend pytorch --grammar-backend none --disable-radix-cache "
-    "--context-length 2048 --max-total-tokens 65536 --max-running-requests 64 --cuda-graph-max-bs 64 "
-    "--mem-fraction-static 0.85 --random-seed 0"
+    "--context-length 2048 --max-total-tokens 40960 --max-running-requests 64 --cuda-graph-max-bs 64 "
+    "--mem-fraction-static 0.95 --random-seed 0"
 )
 """Alike for all. Several share the GPU: what they may take is said in tokens, the fraction is of what is left."""
 FIRST_PORT, APART = 30100, 1100  # the engine takes further ports, up to a thousand above its own
 TOKENS, NEW = 200, 32
-PROOF_SECONDS = 200
 VOCABULARY = 1000
 
 
@@ -84,6 +83,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="a mixture or checkpoint; may be repeated")
     parser.add_argument("--engine-args", default="", help="for all alike, after the usual ones")
     parser.add_argument("--start-seconds", type=float, default=240)
+    parser.add_argument("--proof-seconds", type=float, default=150)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-proof", action="store_true", help="leave it to each launch to prove its kernels")
     run = Run(asked=parser.parse_args())
@@ -132,7 +132,7 @@ def _started(run: Run, mixes: Mapping[str, Path]) -> Iterator[Server]:
     for name, mix in mixes.items():
         proof = ["--no-verify"] if name == TRAP else setup
         words[name] = ["mixprec_runtime", "launch", str(mix), "--engine", "sglang", *proof, "--", *usual]
-    for name in UNIFORM:
+    for name in SERVED_ALONE:
         if not run.asked.only or name in run.asked.only:
             ranks = ["--tp-size", str(run.asked.ranks), "--dtype", "bfloat16"]
             words[name] = ["sglang.launch_server", "--model-path", str(run.root / name), *ranks, *usual]
@@ -162,10 +162,10 @@ def _proved(run: Run, mixes: Mapping[str, Path]) -> list[str]:
         try:
             code: int | str = subprocess.run(
                 [sys.executable, "-m", *words], stdout=stream, stderr=subprocess.STDOUT, check=False,
-                timeout=PROOF_SECONDS,
+                timeout=run.asked.proof_seconds,
             ).returncode  # fmt: skip
         except subprocess.TimeoutExpired:
-            code = f"not done in {PROOF_SECONDS} s"
+            code = f"not done in {run.asked.proof_seconds:.0f} s"
     run.note(proof={"code": code, "seconds": round(time.monotonic() - began, 1)})
     run.say(f"doctor --verify: {code}")
     return ["--setup", str(setup)] if setup.is_file() else []
@@ -187,29 +187,14 @@ def _wait(run: Run, servers: Sequence[Server]) -> None:
 
 def _state(server: Server) -> dict[str, Any]:
     if server.look():
-        return {**server.told(), "gpu_bytes": server.gpu_bytes(), **_launched(server.name)}
+        return {
+            **server.told(),
+            "gpu_bytes": server.gpu_bytes(),
+            **launched(server.name),
+        }
     code = server.process.returncode
     told = {"ended_with": code if code is not None else "not ready in time", "last": server.last_faults()}
-    return {**told, **_launched(server.name)}
-
-
-def _launched(name: str) -> dict[str, Any]:
-    """What a launch left in its folder: the account of each rank in short, and memory, planned and measured."""
-    folders = sorted(cache_folder().glob(f"launches/{name}-*"), key=lambda folder: folder.stat().st_mtime)
-    if not folders or name in UNIFORM:
-        return {}
-    accounts = []
-    for file in sorted(folders[-1].glob("account.rank*.json")):
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        short = {key: raw[key] for key in ("rank", "parameters", "parameter_bytes", "held_bytes", "faults", "seconds")}
-        methods: dict[str, int] = {}
-        for layer in raw["layers"]:
-            served = f"{layer['source']}: {layer['method']}"
-            methods[served] = methods.get(served, 0) + 1
-        accounts.append({**short, "methods": methods, "refused": raw["refused"], "kept": sorted(raw["kept"])[:8]})
-    memory = folders[-1] / "memory.json"
-    told = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else None
-    return {"accounts": accounts, "memory": told}
+    return {**told, **launched(server.name)}
 
 
 def _answered(run: Run, servers: Sequence[Server]) -> dict[str, dict[str, Any]]:
@@ -238,61 +223,18 @@ def tokens() -> list[int]:
 
 
 def _measured(run: Run, mix: Path, servers: Sequence[Server]) -> None:
-    """Tokens per second of the mixture and of each of its checkpoints, in turns, one at a time."""
-    load = Load(requests=32, prompt=1024, new=256, repeats=run.asked.repeats)
     plan = make_plan(read_mix(mix), tensor_parallel_size=run.asked.ranks)
-    subjects = list(checkpoints(plan, {}))
-    named = {subject.source: subject for subject in subjects}
-    present = {"bf16": "model", **{name: name for name in plan.sources}}
-    rates: dict[str, dict[str, list[float]]] = {}
-    timed = [server for server in servers if server.look() and (server.name == MEASURED or server.name in present)]
-    for turn in range(load.repeats + 1):
-        for server in timed:
-            try:
-                decode = _rate(server.url, requests=load.requests, length=load.short, new=load.new, seed=turn)
-                prefill = _rate(server.url, requests=load.requests, length=load.prompt, new=1, seed=turn)
-            except OSError as fault:
-                run.say(f"{server.name}: {fault}")
-                continue
-            own = rates.setdefault(server.name, {"decode": [], "prefill": []})
-            if turn:  # the first warms up
-                own["decode"].append(decode)
-                own["prefill"].append(prefill)
-        run.note(rates=rates)
-    results = []
-    for server in timed:
-        told, subject = server.told(), named.get(present.get(server.name, ""))
-        own = rates.get(server.name, {"decode": [], "prefill": []})
-        results.append(
-            Served(
-                subject=subject.name if subject else "mixture",
-                bytes=subject.bytes if subject else plan.totals.bytes,
-                load_seconds=told["load_seconds"],
-                start_seconds=server.ready_after,
-                held_gib=told["model_gib"],
-                peak_bytes=server.gpu_bytes(),
-                decode=tuple(own["decode"]),
-                prefill=tuple(own["prefill"]),
-                fault=None if own["decode"] and own["prefill"] else "answered nothing",
-            )
-        )
-    run.note(graphs={server.name: server.told() for server in timed})
-    text = "\n".join(page(subjects, results, load)) + "\n"
+    own = {MEASURED: "mixture", "bf16": "model", **{name: name for name in plan.sources}}
+    timed = {own[server.name]: server for server in servers if server.name in own and server.look()}
+    text, rates = measure(timed, plan, repeats=run.asked.repeats, say=run.say)
     (run.asked.out / "serving.md").write_text(text, encoding="utf-8")
+    run.note(rates=rates, servers={server.name: _state(server) for server in servers})
     run.say(f"measured\n{text}")
 
 
-def _rate(url: str, *, requests: int, length: int, new: int, seed: int) -> float:
-    drawn = torch.randint(3, VOCABULARY, (requests, length), generator=torch.Generator().manual_seed(seed))
-    began = time.perf_counter()
-    found = generate(url, drawn.tolist(), new=new)
-    seconds = time.perf_counter() - began
-    given = sum(len(each["output_ids"]) for each in found)
-    assert given == requests * new, given
-    return (given if new > 1 else requests * length) / seconds
-
-
 def _ended(run: Run, servers: Sequence[Server]) -> None:
+    for server in servers:
+        server.interrupt()  # all at once, since each may take its time
     codes = {server.name: server.end() for server in servers}
     run.note(codes=codes)
     run.say(f"ended: {codes}")

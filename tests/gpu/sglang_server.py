@@ -41,6 +41,7 @@ class Server:
     log: Path
     began: float = field(default_factory=time.monotonic)
     ready_after: float | None = None
+    family: list[psutil.Process] = field(default_factory=list)  # its processes when it was asked to end
 
     @property
     def url(self) -> str:
@@ -85,15 +86,19 @@ class Server:
             return sum(own) * 2**20 if own else None
         return None
 
-    def end(self) -> int | None:
-        """End it as Ctrl-C does, and whatever of its processes is left after that; its exit code."""
-        family = self._family()
-        if self.process.poll() is None:
+    def interrupt(self) -> None:
+        """Ask it to end, once, as Ctrl-C does."""
+        if self.process.poll() is None and not self.family:
+            self.family = self._family()
             self.process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE)
+
+    def end(self) -> int | None:
+        """End it, and whatever of its processes is left after some seconds of grace; its exit code."""
+        self.interrupt()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
         code = self.process.poll()
-        for each in family:
+        for each in self.family:
             with suppress(psutil.Error):
                 each.kill()
         self.process.wait()
