@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Bookkeeper", "StrictLoadingError", "memory_in_use", "module_bytes"]
+__all__ = ["Bookkeeper", "Progress", "StrictLoadingError", "memory_in_use", "module_bytes"]
 
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -16,7 +17,6 @@ from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.adapters.fills import TWICE, FillRecorder
 from mixprec_runtime.adapters.poison import Poison
 from mixprec_runtime.adapters.tensors import group_order_is_trivial, read_tensors
-from mixprec_runtime.loading.state import ProgressFile
 from mixprec_runtime.records.account import LayerMemory, LoadAccount, LoadFault, RefusedKernel, SourceRead
 from mixprec_runtime.records.plan import LeftOut
 from mixprec_runtime.runfolder import RunTensor
@@ -44,13 +44,20 @@ class StrictLoadingError(MixprecError):
         return f"mixprec refuses this load: {len(self.faults)} faults\n" + "\n".join(lines)
 
 
+class Progress(Protocol):
+    """Whoever counts bytes that have arrived."""
+
+    def add(self, count: int) -> None:
+        """Count some more."""
+
+
 @dataclass(kw_only=True)
 class Bookkeeper:
     """Feeds the planned tensors to an engine and watches where they go."""
 
     planned: tuple[RunTensor, ...]
     parameters: Mapping[str, torch.Tensor]
-    progress: ProgressFile
+    progress: Progress
     elsewhere: Callable[[str], bool] = lambda name: False  # tensors of layers that another rank holds
     kept: Mapping[str, str] = field(default_factory=dict)  # parameters that may stay as the engine made them, and why
     whole: bool = False  # no other rank shares the model: each tensor goes in with all its elements

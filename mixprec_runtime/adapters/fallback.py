@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EngineParts", "with_choice", "with_fallback", "without_engine"]
+__all__ = ["EngineParts", "portable_for", "with_choice", "with_fallback", "without_engine"]
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +63,7 @@ def with_fallback(
             arguments = _named_arguments(args, kwargs)
             verdict = _verdict(self, layer, kind, proofs, arguments, parts)
             if verdict.fault is not None:
-                self.mixprec_portable = _portable(layer, layout(), arguments, parts)
+                self.mixprec_portable = portable_for(layer, layout(), arguments, parts)
                 self.mixprec_kernel = self.mixprec_portable.mixprec_kernel
                 self.__class__ = _delegating(own)
             self.create_weights(layer, *args, **kwargs)
@@ -80,7 +80,7 @@ def without_engine(layout: tuple[Format, Stored], parts: EngineParts) -> Portabl
 
     class Picking(own):  # type: ignore[misc, valid-type]
         def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-            picked = _portable(layer, layout, _named_arguments(args, kwargs), parts)
+            picked = portable_for(layer, layout, _named_arguments(args, kwargs), parts)
             self.__class__ = type(picked)
             self.__dict__.update(vars(picked))
             self.create_weights(layer, *args, **kwargs)
@@ -111,7 +111,7 @@ def _delegating(own: type) -> type:
     return Delegating
 
 
-def _portable(
+def portable_for(
     layer: torch.nn.Module, layout: tuple[Format, Stored], arguments: dict[str, Any], parts: EngineParts
 ) -> PortableMethod:
     """The best portable kernel for a layer; the last of them refuses nothing that can be planned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MixprecModelLoader"]
+__all__ = ["MixprecModelLoader", "held_elsewhere"]
 
 import copy
 import logging
@@ -74,7 +74,7 @@ class MixprecModelLoader(DefaultModelLoader):
             return load.run(
                 model,
                 lambda: engine_load(weights),
-                elsewhere=lambda name: _elsewhere(name, model),
+                elsewhere=lambda name: held_elsewhere(name, model),
                 kept=may_be_kept(model),
             )
 
@@ -112,7 +112,7 @@ def _mixture_of(model: nn.Module) -> Mixture | None:
     return next((config for config in configs if isinstance(config, Mixture)), None)
 
 
-def _elsewhere(name: str, model: nn.Module) -> bool:
+def held_elsewhere(name: str, model: nn.Module) -> bool:
     """Whether another rank holds a tensor's layer: models put an empty layer in its place."""
     away = (path for path, module in model.named_modules() if type(module).__name__ == "PPMissingLayer")
     return any(name.startswith(f"{path}.") for path in away)

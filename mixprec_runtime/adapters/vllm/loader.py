@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MixprecModelLoader"]
+__all__ = ["MixprecModelLoader", "held_elsewhere"]
 
 import logging
 import time
@@ -44,7 +44,7 @@ class MixprecModelLoader(DefaultModelLoader):
         self._load.run(
             model,
             lambda: engine_load(model, model_config),
-            elsewhere=lambda name: _elsewhere(name, model),
+            elsewhere=lambda name: held_elsewhere(name, model),
             kept=may_be_kept(model),
         )
 
@@ -65,7 +65,7 @@ def _strict(model_config: ModelConfig) -> StrictLoad:
     return StrictLoad(Path(model_config.model), place=place, logger=logger)
 
 
-def _elsewhere(name: str, model: nn.Module) -> bool:
+def held_elsewhere(name: str, model: nn.Module) -> bool:
     """Whether another rank holds a tensor's layer, or none since its tower was not asked for, by the engine's names."""
     mapper: Any = getattr(model, "hf_to_vllm_mapper", None)
     names = [name, *(mapper.apply_list([name]) if mapper is not None else ())]

@@ -20,7 +20,7 @@ from mixprec_runtime.adapters.mixed_linear import MixedLinear
 from mixprec_runtime.adapters.strict import Place
 from mixprec_runtime.adapters.surface import Surface
 from mixprec_runtime.adapters.vllm.kept import may_be_kept
-from mixprec_runtime.adapters.vllm.loader import MixprecModelLoader, _elsewhere
+from mixprec_runtime.adapters.vllm.loader import MixprecModelLoader, held_elsewhere
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 
 TrueMixedPrecisionLoader = MixprecModelLoader
@@ -85,7 +85,7 @@ SURFACE = MixedPrecisionLinear.surface = Surface(
     rename=_rename,
     surroundings=_surroundings,
     place=_place,
-    elsewhere=_elsewhere,
+    elsewhere=held_elsewhere,
     kept=may_be_kept,
     finish=_finish,
 )
