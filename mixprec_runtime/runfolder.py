@@ -10,6 +10,8 @@ from __future__ import annotations
 __all__ = [
     "METHOD",
     "RUN_FILE",
+    "STAND_IN",
+    "STAND_IN_TENSOR",
     "RunFolderError",
     "RunTensor",
     "read_left_out",
@@ -44,6 +46,10 @@ COPIED = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
 NOT_COPIED = frozenset(
     {"config.json", "quantize_config.json", "quant_config.json", "model.safetensors.index.json", RUN_FILE}
 )
+STAND_IN, STAND_IN_TENSOR = "mixprec-stand-in.safetensors", "mixprec"
+"""A file of one byte, and its tensor: transformers wants some file of weights, and this is the one that it is named."""
+_HEADER = json.dumps({STAND_IN_TENSOR: {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).ljust(64)
+_STAND_IN_BYTES = len(_HEADER).to_bytes(8, "little") + _HEADER.encode() + b"\0"
 STAGING_SECONDS = 10  # after which a folder that is being written belongs to a launch that was killed
 STEM = 40  # characters of the mix file's name in a folder's name; a file system has 255 bytes for all of it
 
@@ -113,6 +119,7 @@ def write_run_folder(plan: Plan, *, root: Path) -> Path:
     try:
         for name, content in _contents(plan).items():
             (staging / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        (staging / STAND_IN).write_bytes(_STAND_IN_BYTES)
         for file in _copied(plan.sources[BASE_SOURCE].path):
             shutil.copyfile(file, staging / file.name)
         staging.chmod(0o755)
@@ -129,6 +136,8 @@ def _is_whole(target: Path, plan: Plan) -> bool:
     try:
         written = {name: json.dumps(content, indent=1) for name, content in _contents(plan).items()}
         if any((target / name).read_text(encoding="utf-8") != text for name, text in written.items()):
+            return False
+        if (target / STAND_IN).read_bytes() != _STAND_IN_BYTES:
             return False
         copied = _copied(plan.sources[BASE_SOURCE].path)
         return all((target / file.name).stat().st_size == file.stat().st_size for file in copied)

@@ -14,7 +14,7 @@ import pytest
 from mixprec_runtime import runfolder
 from mixprec_runtime.cache import cache_folder
 from mixprec_runtime.records.plan import Plan
-from mixprec_runtime.runfolder import RUN_FILE, RunFolderError, read_run, run_folder_path, write_run_folder
+from mixprec_runtime.runfolder import RUN_FILE, STAND_IN, RunFolderError, read_run, run_folder_path, write_run_folder
 from tests.runtime.builders import Workshop
 
 MIX = "model: base\nsources: {gptq: {path: gptq}, awq: {path: awq}}\ndefault: gptq\nignore: [lm_head]\n"
@@ -70,8 +70,9 @@ def test_it_holds_the_base_s_files_and_no_weight(shop: Workshop, plan: Plan, tmp
     (base / "folder.json").mkdir()
     folder = write_run_folder(plan, root=tmp_path / "runs")
     assert {file.name for file in folder.iterdir()} == {
-        "config.json", RUN_FILE, "tokenizer.json", "tokenizer.model", "vocab.txt", "chat_template.jinja",
+        "config.json", RUN_FILE, STAND_IN, "tokenizer.json", "tokenizer.model", "vocab.txt", "chat_template.jinja",
     }  # fmt: skip
+    assert (folder / STAND_IN).stat().st_size < 100
     assert folder.stat().st_mode & 0o777 == 0o755
 
 

@@ -1,0 +1,1 @@
+"""The embedded engine: PyTorch and transformers, with mixprec's own loading and portable kernels."""

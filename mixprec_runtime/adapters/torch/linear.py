@@ -1,0 +1,106 @@
+"""A linear layer whose weight stays as a checkpoint holds it, multiplied by a portable kernel."""
+
+from __future__ import annotations
+
+__all__ = ["CompressedLinear", "NoPortableKernel", "kernel_for"]
+
+import torch
+from torch.nn import Parameter
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.records.format import Format
+from mixprec_doctor.records.workload import LinearShape
+from mixprec_runtime.adapters.layers import DTYPES
+from mixprec_runtime.adapters.making import portable_refusals
+from mixprec_runtime.adapters.portable_method import Stored
+from mixprec_runtime.kernels.portable import apply, prepare
+
+
+class NoPortableKernel(MixprecError):
+    """A layer that none of mixprec's kernels serves here."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, layer: str, form: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(layer, form, reasons)
+        self.layer = layer
+        self.form = form
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        return f"no kernel serves {self.layer} ({self.form}) here: {'; '.join(self.reasons)}"
+
+
+class _Shaped:
+    def __init__(self, form: Format, inputs: int, outputs: int) -> None:
+        self.format = form
+        self.shape = LinearShape(
+            inputs=inputs, outputs=(outputs,), full_inputs=inputs, full_outputs=(outputs,)
+        )  # fmt: skip
+
+
+def kernel_for(layer: str, form: Format, *, inputs: int, outputs: int, dtype: torch.dtype, device: torch.device) -> str:
+    """The best portable kernel for a layer. Raises NoPortableKernel with what each says against it."""
+    capability = None
+    if device.type == "cuda":
+        high, low = torch.cuda.get_device_capability(device)
+        capability = 10 * high + low
+    kind = "rocm" if device.type == "cuda" and torch.version.hip else device.type
+    asked = portable_refusals(
+        _Shaped(form, inputs, outputs),
+        dtype=str(dtype).removeprefix("torch."),
+        device=kind,
+        capability=capability,
+    )
+    against: list[str] = []
+    for kernel, reasons in asked:
+        if not reasons:
+            return kernel
+        against += [f"{kernel}: {reason}" for reason in reasons]
+    raise NoPortableKernel(layer, form.name, tuple(against))
+
+
+class CompressedLinear(torch.nn.Module):
+    """``x @ weight.T + bias`` with a compressed weight; loaded between ``make_room`` and ``settle``."""
+
+    def __init__(
+        self, kernel: str, form: Format, stored: Stored, *, inputs: int, outputs: int, bias: Parameter | None
+    ) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.format = form
+        self.in_features = inputs
+        self.out_features = outputs
+        self.register_parameter("bias", bias)
+        self._stored = {suffix: of for suffix, of in stored.items() if suffix != "bias"}
+        self._held: tuple[str, ...] = ()
+        self._is_hf_initialized = True  # transformers draws numbers for modules that do not say so
+
+    def make_room(self, device: torch.device) -> None:
+        """A parameter for each of the checkpoint's tensors, to be filled."""
+        for suffix, (dtype, shape) in self._stored.items():
+            room = torch.empty(shape, dtype=DTYPES[dtype], device=device)
+            self.register_parameter(suffix, Parameter(room, requires_grad=False))
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """Bring what was filled into the kernel's order, and let it go."""
+        tensors = {name: getattr(self, name).data for name in self._stored}
+        for name in self._stored:
+            delattr(self, name)
+        state = prepare(self.kernel, self.format, tensors, [self.out_features], dtype)
+        del tensors
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                self.register_parameter(f"held_{name}", Parameter(value, requires_grad=False))
+            else:
+                setattr(self, f"held_{name}", value)
+        self._held = tuple(state)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer's output, in the type of ``x``."""
+        state = {name: getattr(self, f"held_{name}") for name in self._held}
+        return apply(self.kernel, x, state, self.bias)
+
+    def extra_repr(self) -> str:
+        """Sizes, format and kernel, as printing the model shows them."""
+        return f"{self.in_features} -> {self.out_features}, {self.format.name}, {self.kernel}"
