@@ -8,8 +8,8 @@ from typing import Any
 
 
 def method_name(layer: Any) -> str:  # noqa: ANN401  a layer of the engine
-    """The class of the layer's scheme, where it has one, else that of its linear method."""
-    return type(_holders(layer)[0]).__name__
+    """The class of the layer's scheme, where it has one, else that of its method, else its own."""
+    return type(next(iter(_holders(layer)), layer)).__name__
 
 
 def kernel_name(layer: Any) -> str:  # noqa: ANN401
@@ -23,7 +23,8 @@ def kernel_name(layer: Any) -> str:  # noqa: ANN401
 
 
 def _holders(layer: Any) -> list[object]:  # noqa: ANN401
-    return [holder for holder in (getattr(layer, "scheme", None), layer.quant_method) if holder is not None]
+    holders = (getattr(layer, "scheme", None), getattr(layer, "quant_method", None))
+    return [holder for holder in holders if holder is not None]
 
 
 def _inner(holder: object) -> list[str]:

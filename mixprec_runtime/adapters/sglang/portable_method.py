@@ -24,6 +24,7 @@ class PortableLinearMethod(PortableMethod, LinearMethodBase):
     """Weights as a checkpoint holds them, applied by one of mixprec's portable kernels."""
 
     kinds = ParameterKinds.of(parameter)
+    hands_order = True
 
     def __init__(self, kernel: str, form: Format, stored: Stored) -> None:
         super().__init__(kernel, form, stored)
