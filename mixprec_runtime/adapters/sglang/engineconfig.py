@@ -5,18 +5,20 @@ from __future__ import annotations
 __all__ = ["engine_config", "known_methods", "taking"]
 
 import contextlib
+import inspect
 import os
 from collections.abc import Collection, Iterator, Mapping
 
 from sglang.srt.configs.load_config import LoadConfig
 from sglang.srt.configs.model_config import ModelConfig
-from sglang.srt.layers.quantization import QUANTIZATION_METHODS, fp8_utils
+from sglang.srt.layers.quantization import QUANTIZATION_METHODS, fp8_utils, get_quantization_config
 from sglang.srt.layers.quantization.base_config import QuantizationConfig
 from sglang.srt.model_loader import loader
 
 from mixprec_runtime.adapters.sglang.ways import FORCED_MARLIN, Way
 
-BACKEND = "FP8_GEMM_RUNNER_BACKEND"
+BACKEND, BACKENDS = "FP8_GEMM_RUNNER_BACKEND", "Fp8GemmRunnerBackend"
+PACKED = "packed_modules_mapping"
 
 
 def engine_config(
@@ -29,18 +31,29 @@ def engine_config(
     fused layers, which otherwise come from a model's class; finding that would import every model of the engine.
     """
     model = ModelConfig(model_path=folder, dtype=dtype, quantization=quantization)
-    architecture = type("Layers", (), {"packed_modules_mapping": dict(packed)})
+    build = loader._get_quantization_config
+    if PACKED in inspect.signature(build).parameters:  # earlier releases ask for them, later ones look them up
+        return build(model, LoadConfig(), **{PACKED: dict(packed)})
+    architecture = type("Layers", (), {PACKED: dict(packed)})
     before = loader.get_model_architecture
     loader.get_model_architecture = lambda *_: (architecture, architecture.__name__)
     try:
-        return loader._get_quantization_config(model, LoadConfig())
+        return build(model, LoadConfig())
     finally:
         loader.get_model_architecture = before
 
 
 def known_methods() -> Collection[str]:
-    """The quantization methods that this release serves on this machine."""
-    return frozenset(QUANTIZATION_METHODS)
+    """The quantization methods that this release serves on this machine; its table names more than it gives."""
+    return frozenset(name for name in QUANTIZATION_METHODS if _given(name))
+
+
+def _given(name: str) -> bool:
+    try:
+        get_quantization_config(name)
+    except (ImportError, ValueError):  # it lists methods for which it needs another package
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -50,9 +63,10 @@ def taking(way: Way) -> Iterator[None]:
         if way.marlin:
             restoring.callback(_restore, os.environ.get(FORCED_MARLIN))
             os.environ[FORCED_MARLIN] = "1"
-        if way.block_backend is not None and hasattr(fp8_utils, BACKEND):
+        backends = getattr(fp8_utils, BACKENDS, None)
+        if way.block_backend is not None and backends is not None:
             restoring.callback(setattr, fp8_utils, BACKEND, getattr(fp8_utils, BACKEND))
-            setattr(fp8_utils, BACKEND, fp8_utils.Fp8GemmRunnerBackend(way.block_backend))
+            setattr(fp8_utils, BACKEND, backends(way.block_backend))
         yield
 
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 
 import torch
 from sglang.srt.layers import linear, parameter
-from sglang.srt.layers.quantization.base_config import LinearMethodBase
 
 from mixprec_doctor.records.format import Format
 from mixprec_runtime.adapters.making import Shaped, portable_refusals
 from mixprec_runtime.adapters.portable_method import ParameterKinds, PortableMethod, Stored
+from mixprec_runtime.adapters.sglang.methodbase import LinearMethodBase
 from mixprec_runtime.kernels.placeholder import Placeholder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["scene"]
 
 import contextlib
-import importlib
+import importlib.util
 import inspect
 import json
 import tempfile
@@ -68,17 +68,28 @@ def _device() -> torch.device:
 
 
 def _publish(arguments: server_args.ServerArgs, device: torch.device) -> None:
-    """As a scheduler does. Newer releases take the place of the process in the world with the arguments."""
+    """As a scheduler does: with the place of the process in the world, by a function, or in a dictionary."""
     try:
         from sglang.srt.runtime_context import SpawnRanks, publish
     except ImportError:
-        server_args.set_global_server_args_for_scheduler(arguments)
-        return
-    publish(arguments, role="scheduler", ranks=SpawnRanks(world_rank=0, gpu_id=device.index))
+        _publish_plainly(arguments)
+    else:
+        publish(arguments, role="scheduler", ranks=SpawnRanks(world_rank=0, gpu_id=device.index))
+
+
+def _publish_plainly(arguments: server_args.ServerArgs) -> None:
+    publish = getattr(server_args, "set_global_server_args_for_scheduler", None)
+    if publish is None:
+        from sglang.srt.managers.schedule_batch import GLOBAL_SERVER_ARGS_KEYS, global_server_args_dict
+
+        global_server_args_dict.update({name: getattr(arguments, name) for name in GLOBAL_SERVER_ARGS_KEYS})
+    else:
+        publish(arguments)
 
 
 def _settle(arguments: server_args.ServerArgs) -> None:
     for module, name in SETTINGS:
-        initialize = getattr(importlib.import_module(module), name, None)
+        there = importlib.util.find_spec(module) is not None
+        initialize = getattr(importlib.import_module(module), name, None) if there else None
         if initialize is not None:
             initialize(*[arguments] * len(inspect.signature(initialize).parameters))
