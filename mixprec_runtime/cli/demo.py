@@ -66,9 +66,9 @@ def _checkpoints(root: Path, *, rebuild: bool) -> DemoCheckpoints:
 
 def _planned(root: Path, checkpoints: DemoCheckpoints, *, engine: str) -> Launch:
     """Write the mix file, show its plan, prove its kernels, and decide the launch."""
-    from mixprec_runtime.launching.engines import DEFAULT_PORT
     from mixprec_runtime.cli.kernels import with_kernels
     from mixprec_runtime.demo.mixture import mix_text
+    from mixprec_runtime.launching.engines import DEFAULT_PORT
     from mixprec_runtime.launching.launch import prepare
     from mixprec_runtime.launching.server import free_port
     from mixprec_runtime.mixfile.read import read_mix

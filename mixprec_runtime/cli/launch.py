@@ -5,10 +5,16 @@ from __future__ import annotations
 __all__ = ["launch"]
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mixprec_doctor.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mixprec_runtime.launching.rehearsal import Rehearsal
+    from mixprec_runtime.records.mix import Mix
+    from mixprec_runtime.records.plan import Plan
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -51,9 +57,10 @@ def launch(
     next start. Arguments after -- go to the engine as they are: mixprec launch mix.yaml -- --port 9000. The server
     listens on 127.0.0.1:8000 unless they, or the mix file's serve section, say otherwise. Returns the engine's own
     exit code once the engine has answered.
+
+    With --dry-run and --setup no engine need be here: the setup may come from the machine that will serve.
     """
     from mixprec_runtime.cache import cache_folder
-    from mixprec_runtime.launching.engines import choose_engine
     from mixprec_runtime.launching.errors import EngineFailed
     from mixprec_runtime.launching.launch import check_port, prepare, serve
     from mixprec_runtime.launching.sharing import shared_as_asked
@@ -64,7 +71,7 @@ def launch(
     if setup is not None and no_verify:
         raise click.UsageError("--setup hands over what was proved and --no-verify wants nothing proved; give one")
     wish = read_mix(mix)
-    chosen = choose_engine(engine or wish.engine)
+    chosen, rehearsed = _engine(engine or wish.engine, setup=setup if dry_run else None)
     shared = shared_as_asked(wish, engine_args)
     plan = make_plan(shared, tensor_parallel_size=shared.ranks, pipeline_parallel_size=shared.stages)
     if plan.findings:
@@ -77,15 +84,18 @@ def launch(
     from mixprec_runtime.cli.fetching import fetch_planned
 
     fetch_planned(plan, dry_run=dry_run)
+    if rehearsed is not None:
+        _print_rehearsal(rehearsed, wish, shared, plan, engine_args, allow_placeholders=allow_placeholders)
+        ctx.exit(ExitCode.CLEAN)
     if not no_verify:
         from mixprec_runtime.cli.kernels import with_kernels
 
         if not dry_run:  # proving takes a while, and this would end it afterwards
-            check_port(prepare(wish, plan, root=cache_folder(), arguments=engine_args))
+            check_port(prepare(wish, plan, root=cache_folder(), arguments=engine_args, engine=chosen))
         plan = with_kernels(
             plan, shared, engine=chosen, setup=setup, prove=not dry_run, allow_placeholders=allow_placeholders
         )
-    prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args)
+    prepared = prepare(wish, plan, root=cache_folder(), arguments=engine_args, engine=chosen)
     if dry_run:
         click.echo(prepared.command.shell_line())
         ctx.exit(ExitCode.CLEAN)
@@ -99,3 +109,45 @@ def launch(
             click.secho(f"mixprec: {failed}", fg="red", err=True)
             code = failed.code or ExitCode.FINDINGS
     ctx.exit(code)
+
+
+def _engine(wanted: str, *, setup: Path | None) -> tuple[str, Rehearsal | None]:
+    """The engine that is here, or the one of a setup made elsewhere, which can only be rehearsed. Raises NoEngine."""
+    from mixprec_runtime.launching.engines import NoEngine, choose_engine
+    from mixprec_runtime.launching.rehearsal import rehearse
+
+    try:
+        return choose_engine(wanted), None
+    except NoEngine:
+        if setup is None:
+            raise
+        rehearsed = rehearse(setup, engine=wanted)
+        return rehearsed.setup.engine, rehearsed
+
+
+def _print_rehearsal(
+    rehearsed: Rehearsal,
+    wish: Mix,
+    shared: Mix,
+    plan: Plan,
+    engine_args: tuple[str, ...],
+    *,
+    allow_placeholders: bool,
+) -> None:
+    """The command as it would be on the setup's machine, and on standard error what serves each kind of layer there."""
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.launching.launch import prepare
+    from mixprec_runtime.launching.verified import refuse_placeholders
+    from mixprec_runtime.planning.kernels import with_choices
+    from mixprec_runtime.planning.workload import workload_of
+    from mixprec_runtime.reports.setup_text import rehearsed_text
+
+    choices, missing = rehearsed.kernels(workload_of(plan, shared))
+    click.echo(rehearsed_text(rehearsed.setup, choices, missing, place=str(rehearsed.file)), err=True, nl=False)
+    if not allow_placeholders:
+        refuse_placeholders(choices)
+    prepared = prepare(
+        wish, with_choices(plan, choices), root=cache_folder(), arguments=engine_args,
+        engine=rehearsed.setup.engine, plugins=rehearsed.plugins,
+    )  # fmt: skip
+    click.echo(rehearsed.typed_there(prepared.command).shell_line())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["proved_text", "revalidated_text"]
+__all__ = ["proved_text", "rehearsed_text", "revalidated_text"]
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,11 @@ from mixprec_doctor.records.kernel import Tier
 from mixprec_runtime.reports.account_text import replaced_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixprec_doctor.records.kernel import KernelChoice
+    from mixprec_doctor.records.setup import Setup
+    from mixprec_doctor.records.workload import WorkloadLayer
     from mixprec_runtime.launching.verified import Verified
 
 _SHOWN = 12
@@ -42,7 +47,33 @@ def proved_text(verified: Verified) -> str:
     """The kernel of each kind of layer, with what it replaces and why."""
     proved = sum(each.winner is not None and each.winner.proof is not None for each in verified.choices)
     lines = [f"{proved} of {len(verified.choices)} kinds of layer proved in {verified.seconds:.0f} s"]
-    for choice in verified.choices:
+    lines += _choice_lines(verified.choices)
+    lines += [f"  {line}" for line in replaced_lines(verified.choices)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def rehearsed_text(
+    setup: Setup, choices: Sequence[KernelChoice], missing: Sequence[WorkloadLayer], *, place: str
+) -> str:
+    """What a setup made elsewhere says of this mixture there; ``place`` is its file."""
+    machine = ", ".join(f"{name} {value}" for name, value in setup.fingerprint.machine.items() if "gpu" in name.lower())
+    lines = [
+        f"rehearsal of {setup.engine} {setup.version or ''} as {place} found it on {setup.made}"
+        + (f" ({machine})" if machine else "")
+        + "; nothing is compared with this machine"
+    ]
+    lines += _choice_lines(choices)
+    lines += [
+        f"  {layer.format.name} {layer.shape} ({len(layer.modules)} modules): nothing is proved of it there; "
+        "the launch will try kernels first"
+        for layer in missing
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _choice_lines(choices: Sequence[KernelChoice]) -> list[str]:
+    lines = []
+    for choice in choices:
         winner = choice.winner
         count = len(choice.modules)
         name = "none" if winner is None else winner.candidate
@@ -53,5 +84,4 @@ def proved_text(verified: Verified) -> str:
         lines.append(f"  {choice.format.name} {choice.shape} ({count} modules): {name}{tier}{error}")
         if winner is not None and winner.accepted is None:
             lines += [f"    {reason}; the engine's own process tries it" for reason in winner.reasons]
-    lines += [f"  {line}" for line in replaced_lines(verified.choices)]
-    return "".join(f"{line}\n" for line in lines)
+    return lines

@@ -106,8 +106,8 @@ class MixprecConfig(Mixture, QuantizationConfig):
             planned.modules, planned.formats, inner, planned.handed, planned.layouts, planned.shared, planned.scaled,
             packed, planned.folders,
         )  # fmt: skip
-        for name, fault in refused.items():
-            made._note_refusal(name, fault)
+        for name, words in refused.items():
+            made._note_refusal(name, words)
         return made
 
     def update_packed_modules_mapping(self, mapping: Mapping[str, list[str]]) -> None:
