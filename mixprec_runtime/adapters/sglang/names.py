@@ -8,7 +8,11 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
-from sglang.srt.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
+from sglang.srt.distributed.parallel_state import (
+    get_pp_group,
+    get_tensor_model_parallel_rank,
+    get_tensor_model_parallel_world_size,
+)
 from sglang.srt.layers import linear
 from sglang.srt.layers.linear import LinearBase, MergedColumnParallelLinear, ReplicatedLinear
 
