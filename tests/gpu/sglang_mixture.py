@@ -98,8 +98,7 @@ def main() -> int:
         _ended(run, servers)
         return _judged(run, mixes, answers)
     finally:
-        for server in servers:
-            server.end()
+        _end(servers)
         with tarfile.open(run.asked.out / "logs.tar.gz", "w:gz") as archive:
             for log in sorted(run.root.glob("*.log")):
                 archive.add(log, arcname=log.name)
@@ -213,11 +212,15 @@ def _measured(run: Run, mix: Path, servers: Sequence[Server]) -> None:
 
 
 def _ended(run: Run, servers: Sequence[Server]) -> None:
-    for server in servers:
-        server.interrupt()  # all at once, since each may take its time
-    codes = {server.name: server.end() for server in servers}
+    codes = _end(servers)
     run.note(codes=codes)
     run.say(f"ended: {codes}")
+
+
+def _end(servers: Sequence[Server]) -> dict[str, int | None]:
+    for server in servers:
+        server.interrupt()  # all at once, since each may take its time
+    return {server.name: server.end() for server in servers}
 
 
 def _judged(run: Run, mixes: Mapping[str, Path], answers: Mapping[str, Mapping[str, Any]]) -> int:
