@@ -7,6 +7,7 @@ __all__ = ["SURFACE", "MixedPrecisionLinear", "TrueMixedPrecisionConfig", "TrueM
 import contextlib
 from collections.abc import Iterator
 
+import sglang.srt.layers.quantization  # noqa: F401  before the layers: earlier releases import in a circle
 import torch
 from sglang.srt.distributed.parallel_state import (
     get_pp_group,

@@ -10,6 +10,7 @@ __all__ = ["PlaceholderLinearMethod", "PortableLinearMethod", "refusals_here"]
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import sglang.srt.layers.quantization  # noqa: F401  before the layers: earlier releases import in a circle
 import torch
 from sglang.srt.layers import linear, parameter
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import sglang.srt.layers.quantization  # noqa: F401  before the layers: earlier releases import in a circle
 import torch
 from sglang.srt.distributed.parallel_state import get_tensor_model_parallel_world_size
 from sglang.srt.layers.linear import ColumnParallelLinear, LinearBase, RowParallelLinear

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import inspect
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,10 @@ SETTINGS = (
 """What a scheduler calls before it loads a model, as far as linear layers need it and the release has it."""
 
 
+OTHER_REDUCE = ("USE_VLLM_CUSTOM_ALLREDUCE", "1")
+"""Earlier releases import a sum over GPUs even for one rank on a CPU, and their own needs a driver."""
+
+
 @contextlib.contextmanager
 def scene(dtype: str) -> Iterator[torch.device]:
     """A world of one process that talks to nobody, a bare model's server arguments, its type as the default."""
@@ -40,6 +45,8 @@ def scene(dtype: str) -> Iterator[torch.device]:
     device = _device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    else:
+        os.environ.setdefault(*OTHER_REDUCE)
     arguments = server_args.ServerArgs(
         model_path=str(folder), skip_tokenizer_init=True, dtype=dtype, device=device.type, **UNUSED
     )

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+import sglang.srt.layers.quantization  # noqa: F401  before the layers: earlier releases import in a circle
 import torch
 from sglang.srt.layers.linear import (
     ColumnParallelLinear,
