@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +55,24 @@ class Launched:
 
     def complete(self, prompt: str, tokens: int, **more: object) -> dict[str, object]:
         body = {"model": self.model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, **more}
+        return self.ask("/v1/completions", body)
+
+    def ask(self, path: str, body: Mapping[str, object]) -> dict[str, object]:
+        """The JSON that comes back for a JSON."""
         request = urllib.request.Request(  # noqa: S310  loopback
-            f"{self.url}/v1/completions",
+            f"{self.url}{path}",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             loaded: dict[str, object] = json.load(answer)
         return loaded
+
+    def get(self, path: str) -> str:
+        """What a page says."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as answer:  # noqa: S310
+            found: str = answer.read().decode()
+        return found
 
     def descendants(self) -> list[int]:
         """Living processes that carry the mark."""
@@ -100,6 +110,20 @@ def start(
     ``options`` are mixprec's own, ``engine`` are arguments of the engine, ``variables`` are added to the environment.
     """
     port = port or free_port()
+    words = ["-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), *options, str(mix), "--"]
+    return run_words([*words, *engine], folder, port=port, variables=variables, model=mix.stem)
+
+
+def run_words(
+    words: Sequence[str],
+    folder: Path,
+    *,
+    port: int | None = None,
+    variables: Mapping[str, str] | None = None,
+    model: str,
+) -> Launched:
+    """Start Python with these words and a port; its output goes to a file in ``folder``."""
+    port = port or free_port()
     mark = uuid.uuid4().hex
     output = folder / f"launch-{mark[:8]}.txt"
     environment = {
@@ -110,13 +134,12 @@ def start(
         **(variables or {}),
         MARK: mark,
     }
-    words = [sys.executable, "-m", "mixprec_runtime", "launch", *(["--quiet"] if quiet else []), *options, str(mix)]
     with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            [*words, "--", "--port", str(port), *engine],
+            [sys.executable, *words, "--port", str(port)],
             env=environment,
             stdout=stream,
             stderr=subprocess.STDOUT,
             text=True,
         )
-    return Launched(process=process, port=port, mark=mark, output=output, model=mix.stem)
+    return Launched(process=process, port=port, mark=mark, output=output, model=model)
