@@ -30,7 +30,8 @@ def engine_config(
     that this release serves it with, and types and GPUs that a method does not take are refused. ``packed`` are the
     fused layers, which otherwise come from a model's class; finding that would import every model of the engine.
     """
-    model = ModelConfig(model_path=folder, dtype=dtype, quantization=quantization)
+    overriding = "{}"  # earlier releases read what is None by default as JSON
+    model = ModelConfig(model_path=folder, dtype=dtype, quantization=quantization, model_override_args=overriding)
     build = loader._get_quantization_config
     if PACKED in inspect.signature(build).parameters:  # earlier releases ask for them, later ones look them up
         return build(model, LoadConfig(), **{PACKED: dict(packed)})
