@@ -1,6 +1,6 @@
-"""The adapter for vLLM as text: everything of the engine that it touches, held against the source of a release.
+"""An adapter as text: everything of its engine that it touches, held against the source of a release.
 
-Nothing of the adapter or the engine is imported but the table of what no source shows (``adapters/vllm/relied.py``).
+Nothing of the adapter or the engine is imported but the table of what no source shows (``adapters/<engine>/relied.py``).
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from mixprec_doctor.usercode.attributes import taken_attributes
 from mixprec_doctor.usercode.calls import misfit
 from mixprec_doctor.usercode.moved import homes_of_module, homes_of_name
 from mixprec_doctor.usercode.scopes import calls_and_meanings
-from mixprec_runtime.adapters.vllm.relied import ATTRIBUTES, HOOKS, WORDS, Word
+from mixprec_runtime.adapters.relied import Word
+from mixprec_runtime.adapters.sglang import relied as of_sglang
+from mixprec_runtime.adapters.vllm import relied as of_vllm
 
-ENGINE = "vllm"
-RUNTIME = Path(__file__).parents[2] / "mixprec_runtime"
-ADAPTER = RUNTIME / "adapters" / "vllm"
-PARAMETERS = RUNTIME / "adapters" / "portable_method.py"  # names the engine's parameter classes, for all engines
-HOME_OF_PARAMETERS = "vllm.model_executor.parameter"
+ADAPTERS = Path(__file__).parents[2] / "mixprec_runtime" / "adapters"
+PARAMETERS = ADAPTERS / "portable_method.py"  # names the engines' parameter classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,41 +45,64 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class Touches:
-    """What is relied on beyond what source shows; the adapter's own tables, or those of a test."""
+    """An adapter, and what it relies on beyond what source shows."""
 
-    folder: Path = ADAPTER
-    hooks: Mapping[str, frozenset[str]] = field(default_factory=lambda: HOOKS)
-    attributes: Mapping[str, frozenset[str]] = field(default_factory=lambda: ATTRIBUTES)
-    words: tuple[Word, ...] = WORDS
-    parameters: Path | None = PARAMETERS
+    engine: str
+    folder: Path
+    hooks: Mapping[str, frozenset[str]]
+    attributes: Mapping[str, frozenset[str]]
+    words: tuple[Word, ...]
+    reached_by: Mapping[str, str] = field(default_factory=dict)  # files, by name, that only this of the engine calls
+    parameters: str | None = None  # the engine's module of the parameter classes that PARAMETERS names
 
     def files(self) -> list[Path]:
         """The adapter's modules that name the engine."""
-        return [file for file in sorted(self.folder.glob("*.py")) if f"{ENGINE}." in file.read_text(encoding="utf-8")]
+        named = f"{self.engine}."
+        return [file for file in sorted(self.folder.glob("*.py")) if named in file.read_text(encoding="utf-8")]
 
 
-def broken_in(sources: Sources, touches: Touches | None = None) -> list[Broken]:
+VLLM = Touches(
+    engine="vllm",
+    folder=ADAPTERS / "vllm",
+    hooks=of_vllm.HOOKS,
+    attributes=of_vllm.ATTRIBUTES,
+    words=of_vllm.WORDS,
+    parameters="vllm.model_executor.parameter",
+)
+SGLANG = Touches(
+    engine="sglang",
+    folder=ADAPTERS / "sglang",
+    hooks=of_sglang.HOOKS,
+    attributes=of_sglang.ATTRIBUTES,
+    words=of_sglang.WORDS,
+    reached_by=of_sglang.REACHED_BY,
+    parameters="sglang.srt.layers.parameter",
+)
+
+
+def broken_in(sources: Sources, touches: Touches) -> list[Broken]:
     """Everything that the adapter touches and a release lacks, in the order of its files."""
-    touches = touches or Touches()
     exports = Exports(sources)
     found: list[Broken] = []
     for file in touches.files():
+        if exports.sources.has_module(touches.reached_by.get(file.name, touches.engine)) is not Truth.YES:
+            continue
         parsed = parse_module(f"mixprec_adapter_{file.stem}", file.read_bytes(), is_package=False, whole=True)
         sources.adopt(parsed)
         skipped = _otherwise(parsed, exports)
-        of_file = [*_imports(file.name, parsed, exports), *_taken(file.name, parsed, exports)]
-        of_file += [*_calls(file.name, parsed, exports), *_overridden(file.name, parsed, exports, touches)]
+        of_file = [*_imports(file.name, parsed, exports, touches), *_taken(file.name, parsed, exports, touches)]
+        of_file += [*_calls(file.name, parsed, exports, touches), *_overridden(file.name, parsed, exports, touches)]
         found += [each for each in of_file if int(each.place.rpartition(":")[2]) not in skipped]
     if touches.parameters is not None:
         found += _parameter_classes(touches.parameters, exports)
     found += _attributes(touches.attributes, exports)
-    found += [each for word in touches.words for each in _word(word, sources)]
+    found += [each for word in touches.words for each in _word(word, sources, touches)]
     return list(dict.fromkeys(found))
 
 
-def _imports(file: str, parsed: ParsedModule, exports: Exports) -> Iterator[Broken]:
-    for node in _meant(parsed.tree):
-        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(ENGINE):
+def _imports(file: str, parsed: ParsedModule, exports: Exports, touches: Touches) -> Iterator[Broken]:
+    for node in _meant(parsed.tree, exports):
+        if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != touches.engine:
             continue
         module = node.module or ""
         if exports.sources.has_module(module) is not Truth.YES:
@@ -99,20 +121,40 @@ def _name(place: str, module: str, name: str, exports: Exports) -> Iterator[Brok
         yield Broken(place=place, wanted=f"{module}.{name}", found=origin.fault, now=homes)
 
 
-def _meant(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that a try may catch, and those for type checkers."""
+def _meant(node: ast.AST, exports: Exports) -> Iterator[ast.AST]:
+    """All nodes but those for type checkers; what a try may catch is not meant, but what it then turns to is."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Try) and child.handlers:
+            if any(_fails(each, exports) for each in child.body):
+                for handler in child.handlers:
+                    yield from _meant(handler, exports)
+            else:
+                for each in child.orelse:
+                    yield each
+                    yield from _meant(each, exports)
             continue
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
         yield child
-        yield from _meant(child)
+        yield from _meant(child, exports)
+
+
+def _fails(node: ast.stmt, exports: Exports) -> bool:
+    if not isinstance(node, ast.ImportFrom):
+        return False
+    return any(isinstance(exports.look_up(node.module or "", alias.name), Unbound) for alias in node.names)
 
 
 def _otherwise(parsed: ParsedModule, exports: Exports) -> set[int]:
-    """Lines below ``if found is None:`` after ``found = getattr(module, "name", None)``, where the release has the name."""
+    """Lines that are another way, for releases that are not like this one.
+
+    Below ``if found is None:`` after ``found = getattr(module, "name", None)``, where the release has the name; and
+    what goes with an import that failed: the ``else`` of its ``try``.
+    """
     lines: set[int] = set()
+    for node in ast.walk(parsed.tree):
+        if isinstance(node, ast.Try) and any(_fails(each, exports) for each in node.body):
+            lines.update(line for each in node.orelse for line in range(each.lineno, (each.end_lineno or 0) + 1))
     for function in ast.walk(parsed.tree):
         if not isinstance(function, ast.FunctionDef):
             continue
@@ -137,16 +179,16 @@ def _got(node: ast.stmt, parsed: ParsedModule, exports: Exports) -> str | None:
     return last_name(node.targets[0]) if there else None
 
 
-def _taken(file: str, parsed: ParsedModule, exports: Exports) -> Iterator[Broken]:
+def _taken(file: str, parsed: ParsedModule, exports: Exports, touches: Touches) -> Iterator[Broken]:
     for taken in taken_attributes(parsed.tree, exports.sources):
-        if taken.module.partition(".")[0] == ENGINE and not taken.name.startswith("__"):
+        if taken.module.partition(".")[0] == touches.engine and not taken.name.startswith("__"):
             yield from _name(f"{file}:{taken.node.lineno}", taken.module, taken.name, exports)
 
 
-def _calls(file: str, parsed: ParsedModule, exports: Exports) -> Iterator[Broken]:
+def _calls(file: str, parsed: ParsedModule, exports: Exports, touches: Touches) -> Iterator[Broken]:
     for call, meaning in calls_and_meanings(parsed, exports):
         found = meaning or _method(call, parsed, exports)
-        if not isinstance(found, Found) or found.module.partition(".")[0] != ENGINE:
+        if not isinstance(found, Found) or found.module.partition(".")[0] != touches.engine:
             continue
         parameters = parameters_of(found, exports)
         wrong = misfit(call, parameters) if parameters else None
@@ -180,7 +222,11 @@ def _overridden(file: str, parsed: ParsedModule, exports: Exports, touches: Touc
             continue
         for base in node.bases:
             found = resolve_expression(base, parsed, exports)
-            if isinstance(found, Found) and isinstance(found.node, ast.ClassDef) and found.module.startswith(ENGINE):
+            if (
+                isinstance(found, Found)
+                and isinstance(found.node, ast.ClassDef)
+                and found.module.partition(".")[0] == touches.engine
+            ):
                 yield from _hooks(file, node, found, exports, touches)
 
 
@@ -213,9 +259,8 @@ def _not_taken(own: ast.FunctionDef, theirs: ast.FunctionDef) -> list[str]:
     return [] if ours.vararg is not None else [name for name in wanted if name not in names]
 
 
-def undeclared_methods(touches: Touches | None = None) -> list[str]:
+def undeclared_methods(touches: Touches) -> list[str]:
     """Public methods of classes with a base of the engine that neither the adapter calls nor ``HOOKS`` declares."""
-    touches = touches or Touches()
     trees = {file: ast.parse(file.read_bytes()) for file in touches.files()}
     used = {node.attr for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     declared = {name for names in touches.hooks.values() for name in names}
@@ -230,11 +275,11 @@ def undeclared_methods(touches: Touches | None = None) -> list[str]:
     ]
 
 
-def _parameter_classes(file: Path, exports: Exports) -> Iterator[Broken]:
-    for node in ast.parse(file.read_bytes()).body:
+def _parameter_classes(home: str, exports: Exports) -> Iterator[Broken]:
+    for node in ast.parse(PARAMETERS.read_bytes()).body:
         if isinstance(node, ast.AnnAssign) and last_name(node.target) == "PARAMETERS" and node.value is not None:
             for name in ast.literal_eval(node.value).values():
-                yield from _name(f"{file.name}:{node.lineno}", HOME_OF_PARAMETERS, name, exports)
+                yield from _name(f"{PARAMETERS.name}:{node.lineno}", home, name, exports)
 
 
 def _attributes(wanted: Mapping[str, frozenset[str]], exports: Exports) -> Iterator[Broken]:
@@ -269,8 +314,8 @@ def _has(owner: Found, exports: Exports) -> set[str]:
     return found
 
 
-def _word(word: Word, sources: Sources) -> Iterator[Broken]:
-    tree = sources.tree(ENGINE)
+def _word(word: Word, sources: Sources, touches: Touches) -> Iterator[Broken]:
+    tree = sources.tree(touches.engine)
     assert tree is not None
     for place in word.places:
         path = place.replace(".", "/")
@@ -281,4 +326,4 @@ def _word(word: Word, sources: Sources) -> Iterator[Broken]:
     yield Broken(place="relied.py", wanted=f"{word.text!r} in {where}, since {word.why}", found="it is not there")
 
 
-__all__ = ["Broken", "Parameter", "Touches", "broken_in", "undeclared_methods"]
+__all__ = ["SGLANG", "VLLM", "Broken", "Parameter", "Touches", "broken_in", "undeclared_methods"]

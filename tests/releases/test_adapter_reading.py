@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from packaging.version import Version
 
 from mixprec_doctor.source.sources import Sources
-from mixprec_runtime.adapters.vllm.relied import Word
-from tests.releases.adapter import Touches, broken_in, undeclared_methods
+from mixprec_runtime.adapters.relied import Word
+from tests.releases.adapter import SGLANG, VLLM, Touches, broken_in, undeclared_methods
 
 ENGINE = {
     "__init__.py": "",
@@ -39,20 +41,24 @@ Check = Callable[..., list[str]]
 def check(tmp_path: Path) -> Check:
     """The faults of an adapter on an engine of which some files are different; None: that file is not there."""
 
-    def checked(adapter: str = ADAPTER, **changed: str | None) -> list[str]:
+    def checked(
+        adapter: str = ADAPTER, reached_by: Mapping[str, str] = MappingProxyType({}), **changed: str | None
+    ) -> list[str]:
+        shutil.rmtree(tmp_path, ignore_errors=True)
         for name, text in {**ENGINE, **{f"{name}.py": text for name, text in changed.items()}}.items():
             file = tmp_path / "release" / "vllm" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             if text is not None:
                 file.write_text(text)
-        (tmp_path / "adapter").mkdir(exist_ok=True)
+        (tmp_path / "adapter").mkdir(parents=True, exist_ok=True)
         (tmp_path / "adapter" / "ours.py").write_text(adapter)
         touches = Touches(
+            engine="vllm",
             folder=tmp_path / "adapter",
             hooks={"Loader": frozenset({"load"})},
-            attributes={"vllm.config.Config": frozenset({"folder", "kind"})},
+            attributes={} if reached_by else {"vllm.config.Config": frozenset({"folder", "kind"})},
+            reached_by=reached_by,
             words=(Word(text="self.load(", places=("vllm.loaders",), why="it calls ours"),),
-            parameters=None,
         )
         return [str(each) for each in broken_in(Sources.of_folder(tmp_path / "release"), touches)]
 
@@ -112,6 +118,30 @@ def test_what_a_try_may_catch_is_no_fault(check: Check) -> None:
     assert check(f"try:\n    from vllm.newer import thing\nexcept ImportError:\n    thing = None\n{ADAPTER}") == []
 
 
+TURNING = f"try:\n    from vllm.newer import thing\nexcept ImportError:\n    from vllm.older import thing\n{ADAPTER}"
+
+
+def test_what_a_caught_import_turns_to_has_to_be_there(check: Check) -> None:
+    assert check(TURNING, newer="thing = 1\n") == []
+    assert check(TURNING, newer=None, older="thing = 1\n") == []
+    (fault,) = check(TURNING, older=None)
+    assert "vllm.older: no such module" in fault
+
+
+ELSE = f"try:\n    from vllm.newer import thing\nexcept ImportError:\n    pass\nelse:\n    thing.go()\n    from vllm.gone import x\n{ADAPTER}"
+
+
+def test_what_goes_with_a_caught_import_has_to_be_there_where_the_import_succeeds(check: Check) -> None:
+    assert check(ELSE) == []
+    (fault,) = check(ELSE, newer="class thing: ...\n")
+    assert "vllm.gone: no such module" in fault
+
+
+def test_a_module_that_only_a_part_of_the_engine_calls_is_held_against_releases_with_that_part(check: Check) -> None:
+    assert check(reached_by={"ours.py": "vllm.plugins"}, config=None) == []
+    assert check(reached_by={"ours.py": "vllm.plugins"}, config=None, plugins="")
+
+
 OTHERWISE = (
     ADAPTER
     + """\
@@ -131,18 +161,27 @@ def test_another_way_is_held_against_releases_that_need_it_only(check: Check) ->
     assert "vllm.older: no such module" in fault
 
 
-def test_every_method_of_ours_on_an_engine_s_class_is_declared_or_used() -> None:
-    assert undeclared_methods() == []
+FIRST = {VLLM.engine: "0.10.1", SGLANG.engine: "0.4.7"}
+ADAPTERS = pytest.mark.parametrize("touches", [VLLM, SGLANG], ids=lambda each: each.engine)
 
 
+@ADAPTERS
+def test_every_method_of_ours_on_an_engine_s_class_is_declared_or_used(touches: Touches) -> None:
+    assert undeclared_methods(touches) == []
+
+
+@ADAPTERS
 @pytest.mark.skipif(
     "MIXPREC_RELEASES" not in os.environ, reason="MIXPREC_RELEASES names no folder of unpacked releases"
 )
-def test_releases_in_a_folder_have_all_that_the_adapter_touches() -> None:
+def test_releases_in_a_folder_have_all_that_the_adapter_touches(touches: Touches) -> None:
     """For work on the adapter: ``vllm-<version>/vllm`` for each release, the .py files are enough."""
-    folders = Path(os.environ["MIXPREC_RELEASES"]).glob("vllm-*")
-    versions = {Version(folder.name.removeprefix("vllm-")): folder for folder in folders}
-    held = {version: versions[version] for version in sorted(versions) if version >= Version("0.10.1")}
+    engine = touches.engine
+    folders = Path(os.environ["MIXPREC_RELEASES"]).glob(f"{engine}-*")
+    versions = {Version(folder.name.removeprefix(f"{engine}-")): folder for folder in folders}
+    held = {version: versions[version] for version in sorted(versions) if version >= Version(FIRST[engine])}
     assert held
-    report = [f"{version}: {each}" for version, at in held.items() for each in broken_in(Sources.of_folder(at))]
+    report = [
+        f"{version}: {each}" for version, at in held.items() for each in broken_in(Sources.of_folder(at), touches)
+    ]
     assert not report, "\n".join(report)

@@ -22,7 +22,9 @@ def main(arguments: Sequence[str]) -> None:
 
     server_args = prepare_server_args(list(arguments))
     server_args.load_format = MixprecModelLoader
-    serve = getattr(door, "run_server", None) or door.launch_server
+    serve = getattr(door, "run_server", None)
+    if serve is None:
+        from sglang.srt.entrypoints.http_server import launch_server as serve
     try:
         serve(server_args)
     finally:

@@ -6,20 +6,11 @@ Imports, names taken from modules, calls and overridden methods are read from th
 
 from __future__ import annotations
 
-__all__ = ["ATTRIBUTES", "HOOKS", "WORDS", "Word"]
+__all__ = ["ATTRIBUTES", "HOOKS", "WORDS"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A piece of the engine's source that must be somewhere below one of some modules or packages."""
-
-    text: str
-    places: tuple[str, ...]
-    why: str
-
+from mixprec_runtime.adapters.relied import Word
 
 HOOKS: Mapping[str, frozenset[str]] = {
     "QuantizationConfig": frozenset(
