@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--engine-args", default="", help="for all alike, after the usual ones")
     parser.add_argument("--start-seconds", type=float, default=240)
     parser.add_argument("--proof-seconds", type=float, default=150)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="of all rates; 0 measures none")
     run = Run(asked=parser.parse_args())
     run.asked.out.mkdir(parents=True, exist_ok=True)
     run.root.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,8 @@ def main() -> int:
         servers += _started(run, mixes)
         _wait(run, servers)
         answers = _answered(run, servers)
-        _measured(run, mixes[MEASURED], servers)
+        if run.asked.repeats:
+            _measured(run, mixes[MEASURED], servers)
         _ended(run, servers)
         return _judged(run, mixes, answers)
     finally:
