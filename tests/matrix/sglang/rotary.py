@@ -16,7 +16,10 @@ MODULES = ("sglang.srt.layers.rotary_embedding.base", "sglang.srt.layers.rotary_
 def without_the_operator() -> None:
     """Let the engine's module of rotary embeddings know that there is a CPU and nothing else."""
     for name in MODULES:
-        module = importlib.import_module(name)
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError:  # earlier releases have one module, and always import the operator
+            continue
         if hasattr(module, "_is_cpu"):
             module._is_cpu = True
             return
