@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from mixprec_doctor.records.workload import Workload
     from mixprec_runtime.records.mix import Mix
     from mixprec_runtime.records.plan import Plan
+
+EMBEDDED = "torch"
 
 
 def with_kernels(
@@ -25,7 +28,8 @@ def with_kernels(
 ) -> Plan:
     """The plan with the kernels that a setup proves, or else that are proved now unless ``prove`` is false.
 
-    Raises InvalidSetup for a setup that the user named, and KeptFrom for layers that nothing here can compute.
+    The embedded engine has portable kernels alone, and what they take is known: nothing of them is proved. Raises
+    InvalidSetup for a setup that the user named, and KeptFrom for layers that nothing here can compute.
     """
     from mixprec_doctor.cli.progress import probe_progress
     from mixprec_runtime.cache import cache_folder
@@ -35,6 +39,8 @@ def with_kernels(
     from mixprec_runtime.reports.setup_text import proved_text, revalidated_text
 
     workload = workload_of(plan, wish)
+    if engine == EMBEDDED:
+        return _embedded(plan, workload, setup=setup, allow_placeholders=allow_placeholders)
     kept = setup_place(engine=engine, root=cache_folder())
     verified = revalidate(workload, engine=engine, named=setup, kept=kept)
     if prove or verified.setup is not None:
@@ -46,3 +52,17 @@ def with_kernels(
     if not allow_placeholders:
         refuse_placeholders(verified.choices)
     return with_choices(plan, verified.choices)
+
+
+def _embedded(plan: Plan, workload: Workload, *, setup: Path | None, allow_placeholders: bool) -> Plan:
+    from mixprec_doctor.setup import InvalidSetup
+    from mixprec_runtime.launching.verified import refuse_placeholders
+    from mixprec_runtime.planning.kernels import with_choices
+    from mixprec_runtime.planning.portable import portable_choices
+
+    if setup is not None:
+        raise InvalidSetup(setup, f"is for another engine: {EMBEDDED} takes none, for nothing has to be proved")
+    choices = portable_choices(workload)
+    if not allow_placeholders:
+        refuse_placeholders(choices)
+    return with_choices(plan, choices)

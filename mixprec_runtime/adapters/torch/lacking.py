@@ -1,0 +1,38 @@
+"""What the embedded engine lacks in an environment, before anything is started; torch is not imported here."""
+
+from __future__ import annotations
+
+__all__ = ["TorchLacks", "refuse_lacking"]
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from mixprec_doctor.errors import ExitCode, MixprecError
+
+NEEDED = ("torch", "transformers", "jinja2", "starlette", "uvicorn")  # what the extra ``torch`` brings
+LOADING = "core_model_loading.py"  # where transformers reads weights by rules that a quantizer may add to
+
+
+class TorchLacks(MixprecError):
+    """The environment has no place for something that the embedded engine is made of."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, lacks: tuple[str, ...]) -> None:
+        super().__init__(lacks)
+        self.lacks = lacks
+
+    def __str__(self) -> str:
+        return (
+            f"the embedded engine (torch) lacks: {', '.join(self.lacks)}\n  try: python -m pip install 'mixprec[torch]'"
+        )
+
+
+def refuse_lacking() -> None:
+    """Raises TorchLacks with all that is missing."""
+    lacks = [name for name in NEEDED if find_spec(name) is None]
+    found = find_spec("transformers")
+    if found is not None and found.origin and not (Path(found.origin).parent / LOADING).is_file():
+        lacks.append("transformers of release 5 or later")
+    if lacks:
+        raise TorchLacks(tuple(lacks))
