@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.bookkeeping import Bookkeeper, StrictLoadingError, memory_in_use, module_bytes
 from mixprec_runtime.adapters.mixed_linear import MixedLinear
 from mixprec_runtime.adapters.mixture import Mixture
@@ -83,6 +84,7 @@ def fill(
         if layers is not None and tied:
             _refuse_halves(wanted, members, before)
         modules = {path: root.get_submodule(path) for path in sorted(meant)}
+        _refuse_plain(modules, config)
         for module in modules.values():
             if isinstance(module, MixedLinear) and (module.filled or not module.initialized):
                 module.initialize()
@@ -118,6 +120,21 @@ def _refuse_halves(wanted: Wanted, members: set[str], before: set[str]) -> None:
     }
     if tied:
         raise HalfTold(tied)
+
+
+def _refuse_plain(modules: Mapping[str, torch.nn.Module], config: Mixture) -> None:
+    """Raises StrictLoadingError with every layer that holds 16 bits and for which the plan has other weights."""
+    faults = []
+    for path, module in modules.items():
+        served = type(getattr(module, "quant_method", None)).__name__
+        kind = config.kind_of(known_as(path, module, config) or path)
+        if served.startswith("Unquantized") and kind is not FormatKind.PLAIN and not isinstance(module, MixedLinear):
+            text = (
+                f"holds 16 bits, and the plan has {kind.value} for it; replace_linear_with_mixed_precision comes first"
+            )
+            faults.append(LoadFault(name=path, text=text))
+    if faults:
+        raise StrictLoadingError(tuple(faults))
 
 
 def _block(name: str) -> str:
