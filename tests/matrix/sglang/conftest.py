@@ -22,12 +22,15 @@ def device() -> Iterator[torch.device]:
 
     from mixprec_runtime.adapters.sglang.registry import register_config
     from mixprec_runtime.adapters.sglang.scene import scene
+    from tests.matrix.sglang.early import with_a_capability, with_a_config_of_vllm
     from tests.matrix.sglang.rotary import without_the_operator
 
     register_config()
     with scene("bfloat16") as found:
         if not torch.cuda.is_available():
             without_the_operator()
+            with_a_capability()
+            with_a_config_of_vllm()
         yield found
 
 
@@ -41,7 +44,7 @@ def load(device: torch.device) -> Callable[[Path], torch.nn.Module]:
     from mixprec_runtime.adapters.sglang.loader import MixprecModelLoader
 
     def loaded(folder: Path) -> torch.nn.Module:
-        model = ModelConfig(model_path=str(folder), dtype="bfloat16")
+        model = ModelConfig(model_path=str(folder), dtype="bfloat16", model_override_args="{}")
         return MixprecModelLoader(LoadConfig()).load_model(model_config=model, device_config=DeviceConfig(device.type))
 
     return loaded

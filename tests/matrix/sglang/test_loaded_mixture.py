@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ def test_a_tensor_that_the_engine_renames_to_a_name_that_no_parameter_has_is_ref
     tmp_path: Path, load: Load
 ) -> None:
     """Models of Llama's kind rename ``weight_scale_inv`` to ``weight_scale``: the engine alone warns and serves noise."""
+    if "weight_scale_inv" not in Path(str(importlib.import_module("sglang.srt.models.llama").__file__)).read_text():
+        pytest.skip("the Llama of this release renames nothing")
     sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}
     write_generated_model({**CONFIG, **sizes}, tmp_path / "base")
     write_generated_model({**CONFIG, **sizes}, tmp_path / "blocks", format=BLOCK)
