@@ -72,6 +72,7 @@ class Bookkeeper:
     digests_before: Mapping[str, str] | None = None  # of an earlier load of the same files
 
     def __post_init__(self) -> None:
+        self._counted: tuple[int, int] | None = None  # parameters and their bytes, once they were let go
         self._storages = {name: _address(parameter) for name, parameter in self.parameters.items()}
         self._poison = Poison({name: p for name, p in self.parameters.items() if name not in self.kept})
         self.recorder = FillRecorder(self.parameters, before_a_part=self._poison.deepen)
@@ -139,6 +140,15 @@ class Bookkeeper:
                 self._fault(name, f"has {count:,} bytes that hold what they held before loading")
         self.ended = time.perf_counter()
 
+    def let_go(self) -> None:
+        """Hold no parameter any more, so that what an engine replaces is freed; its account can still be made."""
+        self._counted = self._count()
+        self.parameters, self._poison = {}, Poison({})
+        self.recorder.let_go()
+
+    def _count(self) -> tuple[int, int]:
+        return len(self.parameters), sum(p.numel() * p.element_size() for p in self.parameters.values())
+
     def _exchanged(self, now: Mapping[str, torch.Tensor]) -> set[str]:
         """Parameters that are no longer the memory that was watched."""
         told = set(self.parameters.keys() - now.keys())
@@ -179,12 +189,13 @@ class Bookkeeper:
         refused: tuple[RefusedKernel, ...] = (),
     ) -> LoadAccount:
         """The account as it stands."""
+        count, size = self._counted or self._count()
         return LoadAccount(
             rank=rank,
             world_size=world_size,
             sources=dict(self.read),
-            parameters=len(self.parameters),
-            parameter_bytes=sum(p.numel() * p.element_size() for p in self.parameters.values()),
+            parameters=count,
+            parameter_bytes=size,
             held_bytes=held_bytes,
             grown_bytes=grown_bytes,
             redundant=tuple(self.redundant),

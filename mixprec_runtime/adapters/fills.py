@@ -189,6 +189,11 @@ class FillRecorder(TorchDispatchMode):
         count = target.numel() * size // parameter.element_size()
         return Region(begin // parameter.element_size(), (count,), (1,))
 
+    def let_go(self) -> None:
+        """Hold no parameter any more; regions and writers stay."""
+        self._parameters, self._by_storage = {}, {}
+        self._before_a_part = lambda name: None
+
     def faults(self) -> dict[str, str]:
         """Every parameter that is not filled exactly once, and why."""
         verdicts = {name: self.verdict(name) for name in self._parameters}

@@ -74,6 +74,7 @@ class StrictLoad:
                 words = "mixprec: digests cannot be kept in %s: %s"
                 self._logger.warning(words, self.folder, fault.strerror or fault)
         self._loaded_bytes = dict(_held(model))
+        books.let_go()  # an engine that keeps its loader would keep all that it repacks, too
         return given
 
     def finish(self, model: torch.nn.Module, config: object, *, named: Callable[[torch.nn.Module], str]) -> LoadAccount:
