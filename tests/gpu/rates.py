@@ -49,7 +49,6 @@ def measure(
                 bytes=size,
                 load_seconds=told["load_seconds"],
                 start_seconds=server.ready_after,
-                held_gib=told["model_gib"],
                 peak_bytes=server.gpu_bytes(),
                 decode=tuple(rates[name]["decode"]),
                 prefill=tuple(rates[name]["prefill"]),

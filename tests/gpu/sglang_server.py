@@ -23,9 +23,8 @@ import psutil
 from mixprec_runtime.launching.server import healthy
 
 LOADED = re.compile(r"Load weight end\..*?elapsed=([0-9.]+) s")
-HELD = re.compile(r"Load weight end\..*?mem usage=([0-9.]+) GB")
 CAPTURED = re.compile(r"Capture .*?(?:CUDA|cuda) graph end", re.IGNORECASE)
-REPLAYED = re.compile(r"cuda graph: (True|False)", re.IGNORECASE)
+REPLAYED = re.compile(r"Decode batch.*? graph: (True|False)")
 FAULT = re.compile(r"\b\w*(Error|Exception)\b")
 GRACE = 15.0  # seconds to end by itself
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -62,11 +61,10 @@ class Server:
     def told(self) -> dict[str, Any]:
         """What its log says of loading and of graphs."""
         text = self.text()
-        loaded, held, replayed = LOADED.findall(text), HELD.findall(text), REPLAYED.findall(text)
+        loaded, replayed = LOADED.findall(text), REPLAYED.findall(text)
         return {
             "ready_after": self.ready_after,
             "load_seconds": float(loaded[-1]) if loaded else None,
-            "model_gib": float(held[-1]) if held else None,
             "graphs_captured": bool(CAPTURED.search(text)),
             "decoded_in_graphs": None if not replayed else f"{sum(w == 'True' for w in replayed)}/{len(replayed)}",
         }
