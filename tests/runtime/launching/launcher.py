@@ -28,12 +28,12 @@ def main(stage: str, port: str, script: str, mode: str, mix: str) -> int:
     from mixprec_runtime.launching import keeper, launch
     from mixprec_runtime.launching.command import ServeCommand
 
-    def command(run_folder: Path, **_: object) -> ServeCommand:
+    def command(engine: str, run_folder: Path, **_: object) -> ServeCommand:
         return ServeCommand(words=(sys.executable, script, port, mode), host="127.0.0.1", port=int(port))
 
     sys.argv = ["mixprec", "launch", "--quiet", *([] if stage == "proving" else ["--no-verify"]), mix]
     patches: list[Any] = [
-        mock.patch("mixprec_runtime.launching.launch.serve_command", command),
+        mock.patch("mixprec_runtime.launching.launch.command_of", command),
         mock.patch("mixprec_runtime.launching.engines.choose_engine", lambda wanted: "vllm"),
         mock.patch.object(keeper, "GRACE", 0.5),
         mock.patch.object(launch, "STARTING_GRACE", 0.5),

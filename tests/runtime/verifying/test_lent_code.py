@@ -39,13 +39,17 @@ def _file(module: str) -> Path | None:
 
 
 def _imports(file: Path) -> list[str]:
-    """What a module imports when it is imported, or when one of its functions runs; not what only type checkers see."""
+    """What a module imports when it is imported, or when one of its functions runs.
+
+    Not what only type checkers see, nor what a name brings that nobody lent asks its package for.
+    """
     found = []
     tree = ast.parse(file.read_bytes())
     lazy = {
         id(inner)
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        or (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
