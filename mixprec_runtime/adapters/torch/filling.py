@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Filled", "fill"]
 
+import contextlib
+import ctypes
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from mixprec_runtime.loading.digests import digests_wanted, read_digests, write_
 from mixprec_runtime.loading.state import ProgressFile, state_folder, write_account
 from mixprec_runtime.records.account import LayerMemory, LoadAccount
 
+GIVEN_BACK = 8 << 20  # bytes of weights between two times that memory is given back
 logger = logging.getLogger("mixprec.torch")
 
 
@@ -75,9 +78,8 @@ def fill(
     if digesting and books.digests_before is None:
         _keep_digests(folder, books.digests)
     loaded = dict(_held(model))
-    with torch.no_grad():
-        for layer in replaced.layers.values():
-            layer.settle(dtype)
+    books.let_go()
+    _settle(list(replaced.layers.values()), dtype)
     account = books.account(
         rank=0,
         world_size=1,
@@ -87,6 +89,32 @@ def fill(
     )
     write_account(state, account)
     return Filled(parameters=own, account=account)
+
+
+def _settle(layers: Sequence[CompressedLinear], dtype: torch.dtype) -> None:
+    """Bring layers into their kernels' order, on one core.
+
+    The work is many small steps: sharing each of them among cores costs more than it saves, and by far where other
+    programs have the cores. Threads that take a layer each would keep memory of their own.
+    """
+    threads, since = torch.get_num_threads(), 0
+    torch.set_num_threads(1)
+    try:
+        for layer in layers:
+            layer.settle(dtype)
+            since += sum(parameter.nbytes for parameter in layer.parameters())
+            if since > GIVEN_BACK:
+                since = 0
+                _give_back()
+    finally:
+        torch.set_num_threads(threads)
+        _give_back()
+
+
+def _give_back() -> None:
+    """Give what was freed back to the system: GNU's allocator keeps pieces between others."""
+    with contextlib.suppress(OSError, AttributeError):  # another system's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Progress(ProgressFile):

@@ -87,8 +87,8 @@ class CompressedLinear(torch.nn.Module):
         tensors = {name: getattr(self, name).data for name in self._stored}
         for name in self._stored:
             delattr(self, name)
-        state = prepare(self.kernel, self.format, tensors, [self.out_features], dtype)
-        del tensors
+        with torch.no_grad():
+            state = prepare(self.kernel, self.format, tensors, [self.out_features], dtype)
         for name, value in state.items():
             if isinstance(value, torch.Tensor):
                 self.register_parameter(f"held_{name}", Parameter(value, requires_grad=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -339,3 +340,12 @@ def test_weights_are_never_shared(tmp_path: Path) -> None:
     assert fused(tmp_path, "qweight", ORDER, ORDER.clone()) == (
         "parameter gate_up.qweight has 8 of 8 elements that were filled more than once",
     )
+
+
+def test_parameters_that_were_let_go_are_freed_and_the_account_still_counts_them(books: Bookkeeper) -> None:
+    assert load(books) == ()
+    before = books.account(rank=0, world_size=1)
+    watched = [weakref.ref(parameter) for parameter in books.parameters.values()]
+    books.let_go()
+    assert [ref() for ref in watched] == [None, None]
+    assert books.account(rank=0, world_size=1) == before

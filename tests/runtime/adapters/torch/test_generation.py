@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_answers_take_turns_token_by_token(generator: Generator) -> None:
     for number, run in enumerate(runs):
         run.listen(lambda piece, number=number: order.append(number) if piece else None)
     assert all(run.wait(60) for run in runs)
-    changes = sum(one != other for one, other in zip(order, order[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(order))
     assert changes > 20
 
 
