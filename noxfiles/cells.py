@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PINS = Path(__file__).parent / "pins"
-HOSTING = frozenset({"engine", "releases", "sglang"})
+HOSTING = frozenset({"demo", "engine", "releases", "sglang"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,8 @@ CELLS: tuple[Cell, ...] = (
         variant="beside-vllm",
         pinned_like="sglang-0.4.7-beside-vllm",
     ),
+    # The extra ``torch`` of this project, and nothing else: mixprec's own engine.
+    Cell(engine="torch", distribution="torch", version="2.13.0", sessions=frozenset({"demo"})),
     # Environments that are broken on purpose, each in one way that people meet.
     Cell(
         engine="vllm",

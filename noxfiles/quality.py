@@ -13,6 +13,9 @@ UNIT = (
     "numpy",
     "transformers>=5,<6",
     "safetensors",
+    "Jinja2>=3.1",
+    "starlette>=0.40",
+    "uvicorn>=0.30",
     "compressed-tensors<0.18",  # later ones do not read act-order any more, which checkpoints have
     "psutil",  # which these import and do not ask for
     "msgspec>=0.19",

@@ -114,8 +114,11 @@ def _served(prepared: Launch, *, verbose: bool) -> int:
     return code if answered else code or int(ExitCode.FINDINGS)
 
 
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""Nothing is fetched and nothing is reported; a GiB of key-value cache is plenty for one question."""
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+    "MIXPREC_API_KEY": "", "VLLM_API_KEY": "",
+}  # fmt: skip
+"""Nothing is fetched, nothing reported, no key wanted; a GiB of key-value cache is plenty for one question."""
 
 
 def _step(line: str) -> None:

@@ -59,10 +59,12 @@ def _embedded(plan: Plan, workload: Workload, *, setup: Path | None, allow_place
     from mixprec_runtime.launching.verified import refuse_placeholders
     from mixprec_runtime.planning.kernels import with_choices
     from mixprec_runtime.planning.portable import portable_choices
+    from mixprec_runtime.reports.setup_text import portable_text
 
     if setup is not None:
         raise InvalidSetup(setup, f"is for another engine: {EMBEDDED} takes none, for nothing has to be proved")
     choices = portable_choices(workload)
+    click.echo(portable_text(choices), err=True, nl=False)
     if not allow_placeholders:
         refuse_placeholders(choices)
     return with_choices(plan, choices)

@@ -14,6 +14,10 @@ from mixprec_doctor.errors import ExitCode
 if TYPE_CHECKING:
     from mixprec_runtime.records.mix import Mix
     from mixprec_runtime.records.plan import Plan
+    from mixprec_runtime.records.quality import QualityReport
+
+MEASURED_TOKENS = 8192
+WINDOW = 512  # tokens seen together while a text is measured
 
 
 @click.command()
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     "--pipeline-parallel-size", "-pp", type=click.IntRange(1, 1024), default=None,
     help="Stages that share the layers; taken from the mix file's serve section when left out.",
 )  # fmt: skip
-@click.option("--engine", type=click.Choice(["auto", "vllm", "sglang"]), help="Overrides the mix file's.")
+@click.option("--engine", type=click.Choice(["auto", "vllm", "sglang", "torch"]), help="Overrides the mix file's.")
 @click.option(
     "--against",
     metavar="REQUIREMENT",
@@ -38,6 +42,14 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Foresee kernels for a described machine in place of this one.",
 )
+@click.option(
+    "--measure", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="TEXT",
+    help="Perplexity of the mixture on a text, beside the base and each checkpoint alone; loads them with PyTorch.",
+)  # fmt: skip
+@click.option(
+    "--measure-tokens", type=click.IntRange(2), default=MEASURED_TOKENS, show_default=True, metavar="N",
+    help="How much of the text is used, from its beginning.",
+)  # fmt: skip
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "html", "svg"]),
@@ -53,15 +65,18 @@ def plan(
     engine: str | None,
     against: str | None,
     machine: Path | None,
+    measure: Path | None,
+    measure_tokens: int,
     every_layer: bool,
     form: str | None,
     output: Path | None,
 ) -> None:
     """Show which layer of the model comes from which checkpoint, in which format, with how many bytes.
 
-    Only headers are read. Every fault of the mixture is listed at once. Where an engine is installed, each layer's
-    kernel is named too: the proved one where a launch proved it here, else what reading the engine says. Exit code 0:
-    it can be served; 1: it cannot, for the reasons shown; 2: the mix file itself is at fault.
+    Only headers are read, unless a text is measured. Every fault of the mixture is listed at once. Where an engine is
+    installed, each layer's kernel is named too: the proved one where a launch proved it here, else what reading the
+    engine says. Exit code 0: it can be served; 1: it cannot, for the reasons shown; 2: the mix file itself is at
+    fault.
     """
     from mixprec_doctor.cli.options import write
     from mixprec_runtime.launching.errors import RefusedPlan
@@ -71,23 +86,35 @@ def plan(
     from mixprec_runtime.planning.uniform import uniform_models
     from mixprec_runtime.reports.memory_forms import form_of
 
+    form = form or form_of(output)
+    if measure is not None and form not in ("text", "json"):
+        raise click.UsageError(f"--measure gives figures, which {form} does not show; take text or json")
     wish = read_mix(mix)
     ranks, stages = tensor_parallel_size or wish.ranks, pipeline_parallel_size or wish.stages
     made = make_plan(wish, tensor_parallel_size=ranks, pipeline_parallel_size=stages)
     if made.valid:
         made = _with_kernels(made, wish, ranks=ranks, engine=engine or wish.engine, against=against, machine=machine)
     memory = memory_report(made, uniform=uniform_models(wish, made))
-    form = form or form_of(output)
+    quality = None
+    if measure is not None:
+        if not made.valid:
+            raise RefusedPlan(made.findings)
+        quality = _quality(made, wish, measure, tokens=measure_tokens)
     if form == "json":
         import json
 
         document = {**made.to_json(), "uniform": memory.to_json()["uniform"]}
+        document["quality"] = quality.to_json() if quality is not None else None
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     elif form == "text":
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.plan_text import plan_text
 
         text = render(plan_text(made, every_layer=every_layer, memory=memory), to_file=output is not None)
+        if quality is not None:
+            from mixprec_runtime.reports.quality_text import quality_text
+
+            text += "\n" + render(quality_text(quality), to_file=output is not None)
     else:
         from mixprec_runtime.reports.memory_forms import render_memory
 
@@ -115,3 +142,19 @@ def _with_kernels(made: Plan, wish: Mix, *, ranks: int, engine: str, against: st
         else:
             choices = foresee(workload, engine=engine, root=cache_folder(), machine=described)
     return with_choices(made, choices)
+
+
+def _quality(made: Plan, wish: Mix, text: Path, *, tokens: int) -> QualityReport:
+    from mixprec_runtime.adapters.torch.lacking import refuse_lacking
+    from mixprec_runtime.cache import cache_folder
+    from mixprec_runtime.cli.fetching import fetch_planned
+    from mixprec_runtime.measuring.models import candidates
+    from mixprec_runtime.measuring.quality import measure_quality
+    from mixprec_runtime.reports.bars import counted_bar
+
+    refuse_lacking(serving=False)
+    fetch_planned(made, dry_run=False)
+    models = candidates(wish, made, root=cache_folder() / "runs")
+    dtype = str(wish.serve.get("dtype", "auto"))
+    with counted_bar("starting PyTorch") as progress:
+        return measure_quality(models, text, most_tokens=tokens, window=WINDOW, dtype=dtype, progress=progress)

@@ -14,8 +14,10 @@ from mixprec_doctor.records.kernel import KernelChoice
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.workload import Workload
 from mixprec_runtime.launching.verified import revalidate, setup_place
+from mixprec_runtime.planning.portable import portable_choices
 
-PREFERRED = ("vllm", "sglang")
+PREFERRED = ("vllm", "sglang", "torch")
+EMBEDDED = "torch"
 
 
 def foresee(workload: Workload, *, engine: str, root: Path, machine: Machine | None = None) -> tuple[KernelChoice, ...]:
@@ -28,6 +30,8 @@ def foresee(workload: Workload, *, engine: str, root: Path, machine: Machine | N
     name = next((each for each in PREFERRED if each in found), None) if engine == "auto" else engine
     if name is None or name not in found:
         return ()
+    if name == EMBEDDED:
+        return portable_choices(workload)
     proved: tuple[KernelChoice, ...] = ()
     if machine is None:
         kept = setup_place(engine=name, root=root)

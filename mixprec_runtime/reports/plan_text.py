@@ -24,6 +24,7 @@ from mixprec_runtime.reports.sizes import human_bytes, ratio
 
 MARKS = {Severity.ERROR: ("✗", "red"), Severity.WARNING: ("!", "yellow"), Severity.INFO: ("·", "blue")}
 EVIDENCE_SHOWN = 8
+EMBEDDED = "torch"
 
 
 def plan_text(plan: Plan, *, every_layer: bool = False, memory: MemoryReport | None = None) -> RenderableType:
@@ -57,17 +58,25 @@ def _kernels(plan: Plan) -> list[Text]:
     proved = sum(choice.winner is not None and choice.winner.proof is not None for choice in plan.kernels)
     whole = len(plan.kernels)
     engine = plan.kernels[0].engine
+    if engine == EMBEDDED:
+        told = [
+            Text("kernels are mixprec's own, on the engine torch; what they take is known, and needs no proof", "dim")
+        ]
+        return told + _unserved(plan)
     told = [Text(f"kernels of {engine}: {proved} of {whole} kinds of layer proved here", style="dim")]
     if proved < whole:
         told[0].append("; the others are what reading says (mixprec launch, or mixprec doctor --verify --mix, proves)")
     told += [Text(line, style="yellow") for line in replaced_lines(plan.kernels)]
     if any(expert_layer(layer.layer) and layer.format.kind is not FormatKind.PLAIN for layer in plan.layers):
         told.append(Text(EXPERTS, style="dim"))
-    for choice in unserved(plan.kernels):
-        told.append(
-            Text(f"✗ nothing here serves {choice.format.name} {choice.shape}: {choice.modules[0]}", style="red")
-        )
-    return told
+    return told + _unserved(plan)
+
+
+def _unserved(plan: Plan) -> list[Text]:
+    return [
+        Text(f"✗ nothing here serves {choice.format.name} {choice.shape}: {choice.modules[0]}", style="red")
+        for choice in unserved(plan.kernels)
+    ]
 
 
 def findings_text(findings: Iterable[Finding], *, brief: bool = False) -> RenderableType:

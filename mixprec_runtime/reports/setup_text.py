@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["proved_text", "rehearsed_text", "revalidated_text"]
+__all__ = ["portable_text", "proved_text", "rehearsed_text", "revalidated_text"]
 
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,16 @@ def proved_text(verified: Verified) -> str:
     lines += _choice_lines(verified.choices)
     lines += [f"  {line}" for line in replaced_lines(verified.choices)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def portable_text(choices: Sequence[KernelChoice]) -> str:
+    """The kernel of each kind of layer of the embedded engine, which has none but mixprec's own."""
+    served: dict[str, list[str]] = {}
+    for choice in choices:
+        if choice.winner is not None:
+            served.setdefault(choice.winner.candidate, []).append(choice.format.name)
+    told = "; ".join(f"{kernel} for {', '.join(dict.fromkeys(names))}" for kernel, names in served.items())
+    return f"engine torch, kernels of mixprec's own: {told}\n" if told else ""
 
 
 def rehearsed_text(

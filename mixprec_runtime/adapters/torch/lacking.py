@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 
-NEEDED = ("torch", "transformers", "jinja2", "starlette", "uvicorn")  # what the extra ``torch`` brings
+NEEDED = ("torch", "transformers")
+SERVING = ("jinja2", "starlette", "uvicorn")  # what answers over HTTP
 LOADING = "core_model_loading.py"  # where transformers reads weights by rules that a quantizer may add to
 
 
@@ -28,9 +29,9 @@ class TorchLacks(MixprecError):
         )
 
 
-def refuse_lacking() -> None:
-    """Raises TorchLacks with all that is missing."""
-    lacks = [name for name in NEEDED if find_spec(name) is None]
+def refuse_lacking(*, serving: bool = True) -> None:
+    """Raises TorchLacks with all that is missing, of what answers over HTTP too if that is wanted."""
+    lacks = [name for name in (*NEEDED, *(SERVING if serving else ())) if find_spec(name) is None]
     found = find_spec("transformers")
     if found is not None and found.origin and not (Path(found.origin).parent / LOADING).is_file():
         lacks.append("transformers of release 5 or later")

@@ -101,6 +101,7 @@ def test_the_document_obeys_the_contract(mixture: Workshop, mixprec: Command) ->
         "findings",
         "kernels",
         "uniform",
+        "quality",
     ]
     assert (document["schema"], document["mixprec"]) == ("mixprec.plan/1", __version__)
     for layer in document["layers"]:
