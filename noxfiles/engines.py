@@ -42,12 +42,12 @@ def releases(session: nox.Session, cell: str) -> None:
 @nox.parametrize("cell", [cell.name for cell in cells_of("sglang")])
 def sglang(session: nox.Session, cell: str) -> None:
     """The adapter inside a real SGLang, as far as that goes without a GPU; each release takes 5 to 8.5 GB."""
-    _inside(session, cell, "engine", [MATRIX / "sglang"])
+    _inside(session, cell, "engine", [MATRIX / "sglang"], MIXPREC_ENGINE="sglang")  # vLLM may be beside it
 
 
-def _inside(session: nox.Session, cell: str, marked: str, tests: Sequence[Path]) -> None:
+def _inside(session: nox.Session, cell: str, marked: str, tests: Sequence[Path], **variables: str) -> None:
     python = engine_python(session, find_cell(cell))
-    environment = {"MIXPREC_CACHE": str(CACHE), "HF_HUB_OFFLINE": "1"}
+    environment = {"MIXPREC_CACHE": str(CACHE), "HF_HUB_OFFLINE": "1", **variables}
     session.run(python, "-m", "mixprec_runtime", "demo", "--checkpoints-only", env=environment, external=True)
     session.run(
         python, "-m", "pytest", "-m", marked, *map(str, tests), *session.posargs, env=environment, external=True

@@ -12,6 +12,7 @@ from mixprec_doctor.files import LARGEST_SOURCE, read_file
 from mixprec_doctor.kernels.checkpoints import Origin, origins
 from mixprec_doctor.kernels.engine import EngineKernels, open_kernels
 from mixprec_doctor.kernels.lives import Life
+from mixprec_doctor.kernels.lookup import refusal
 from mixprec_doctor.kernels.native import Route, native_verdicts
 from mixprec_doctor.kernels.platforms import set_layer
 from mixprec_doctor.kernels.portable import PORTABLE, refusals
@@ -103,6 +104,7 @@ def _route(
     kernels: EngineKernels, machine: Machine, origin: Origin, format: Format, shape: LinearShape, dtype: str
 ) -> Route:
     ev = kernels.evaluator(machine)
+    method = origin.config.method if origin.config is not None else None
     life = Life(ev, kernels.role, origin=origin, format=format, shape=shape, dtype=dtype)
     return Route(
         ev=ev,
@@ -110,6 +112,7 @@ def _route(
         origin=origin,
         dtype=dtype,
         device=kernels.device(machine),
+        refused=refusal(ev, kernels.role, method) if method else None,
         missing=lambda operator, count: kernels.missing(machine, operator, count),
     )
 

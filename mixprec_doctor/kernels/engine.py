@@ -24,8 +24,9 @@ from mixprec_doctor.records.role import Role
 from mixprec_doctor.resolving.engine import EngineSource
 from mixprec_doctor.resolving.layout import find_layout
 from mixprec_doctor.source.sources import Sources
+from mixprec_doctor.source.truth import Truth
 
-_BESIDE = {"vllm": ("vllm",), "sglang": ("sglang", "sgl_kernel")}  # packages whose source is followed
+_BESIDE = {"vllm": ("vllm",), "sglang": ("sglang", "sgl_kernel", "vllm")}  # packages whose source is followed
 _OWN_NAMESPACES = re.compile(r"_\w*C\w*|sgl_kernel|sgl_kernel_\w+")
 
 
@@ -63,7 +64,7 @@ class EngineKernels:
             sources = self.source.exports.sources
             outside = Outside(sources, device)
             made = Evaluator(self.source.exports, packages=_BESIDE.get(self.engine, (self.engine,)), outside=outside)
-            furnish(made, self.engine, device)
+            furnish(made, device, vllm=self.engine == "vllm" or self._borrows_platforms(sources))
             self._evaluators[key] = made
             self._operators[key] = Operators(self._libraries(made, device))
             outside.ask = lambda space, name, count: self._registered(key, space, name)
@@ -92,6 +93,10 @@ class EngineKernels:
         """Keep what was found in libraries for the next time."""
         for each in self._operators.values():
             each.save()
+
+    def _borrows_platforms(self, sources: Sources) -> bool:
+        own = sources.has_module(f"{self.engine}.srt.platforms") is Truth.YES
+        return not own and sources.has_module("vllm.platforms") is Truth.YES
 
     def _registered(self, key: tuple[object, ...], space: str, name: str) -> bool | None:
         if not _OWN_NAMESPACES.fullmatch(space):

@@ -103,12 +103,19 @@ class Life:
         if isinstance(method, Instance) and (method.of is None or method.of is not plain):
             return method  # a config that does not take the layer for quantized has not been told of all its layers
         of = self._class(self._origin.method)
-        if of is None or method is None:
+        if of is None or (method is None and not self._lent(config)):
             raise NoRoute("its config has no linear method for it")
         made = self._ev.call(of, [config])
         if not isinstance(made, Instance):
             raise NoRoute(f"{of.name} cannot be read")
         return made
+
+    def _lent(self, config: object) -> bool:
+        """Whether a config is another package's, which knows its own layers and is told of these while it runs."""
+        own = self._class(Role.LINEAR_BASE)
+        if own is None or not isinstance(config, Instance) or config.of is None:
+            return False
+        return config.of.parsed.name.partition(".")[0] != own.parsed.name.partition(".")[0]
 
     def _config(self) -> object:
         of = self.config

@@ -31,6 +31,7 @@ class Route:
     origin: Origin
     dtype: str
     device: Device
+    refused: str | None = None  # what the engine says when its own lookup is asked for the config
     takes_over: bool = False  # whether its config is for checkpoints of another method, and has a say in that
     missing: Callable[[str, int], str | None]  # why a call of an operator with so many arguments fails
 
@@ -38,6 +39,8 @@ class Route:
 def native_verdicts(route: Route) -> tuple[Verdict, ...]:
     """The engine's kernels for the route in its order; without a choice the linear method itself is the candidate."""
     owner = route.life.owner
+    if route.refused is not None and (stands := owner or route.life.config) is not None:
+        return (_verdict(stands, Answer(False, (route.refused,))),)
     if owner is None:
         return ()
     closed = _closed(route)
@@ -183,10 +186,13 @@ def _dtypes(route: Route, of: Class) -> Answer | None:
 
 
 def _stated(route: Route, of: Class, name: str) -> object:
-    try:
-        return route.ev.once(lambda: route.ev.method(of, name))
-    except Raised:
-        return None
+    """What a class says of itself, in a method of the class or of its objects."""
+    for given in ((), (Unknown("self"),)):
+        try:
+            return route.ev.once(lambda given=given: route.ev.method(of, name, *given))  # type: ignore[misc]
+        except Raised:
+            continue
+    return None
 
 
 def _conversion(route: Route) -> Answer | None:

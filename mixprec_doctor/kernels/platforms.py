@@ -26,15 +26,18 @@ def _fixed(name: str, value: object) -> Builtin:
     return Builtin(name, lambda *_: value)
 
 
-def furnish(ev: Evaluator, engine: str, device: Device) -> None:
-    """Tell the evaluator what the device is and what a single process of the engine finds around it."""
+def furnish(ev: Evaluator, device: Device, *, vllm: bool) -> None:
+    """Tell the evaluator what the device is and what a single process of the engine finds around it.
+
+    ``vllm``: the engine is vLLM, or takes from it and has no platforms of its own.
+    """
     ev.overrides |= {
         "logger": External("logging.logger"),
         "get_tensor_model_parallel_rank": _fixed("get_tensor_model_parallel_rank", 0),
         "get_current_vllm_config_or_none": _fixed("get_current_vllm_config_or_none", None),
         "get_attention_tp_rank": _fixed("get_attention_tp_rank", 0),
     }
-    if engine == "vllm":
+    if vllm:
         ev.overrides["current_platform"] = _vllm_platform(ev, device)
 
 

@@ -12,6 +12,7 @@ from mixprec_doctor.records.format import Activation, Format, FormatKind
 from mixprec_doctor.records.kernel import KernelChoice, Tier, Verdict
 from mixprec_doctor.records.machine import Machine
 from mixprec_doctor.records.workload import LinearShape
+from tests.doctor.kernels.small_engine import GPTQ as GPTQ_MODULE
 from tests.doctor.kernels.small_engine import LISTS, kernels_of, machine, write_engine, write_library
 
 GPTQ = Format(kind=FormatKind.GPTQ, bits=4, group=64, symmetric=True)
@@ -91,6 +92,50 @@ def test_bits_that_a_config_refuses_reject_the_method_itself(engine: Path) -> No
 def test_an_activation_type_that_a_config_does_not_take_is_named(engine: Path) -> None:
     verdict = natives(chosen(kernels_of(engine), machine("9.0"), dtype="float32"))["GPTQMarlinLinearMethod"]
     assert verdict.reasons == ("GPTQMarlinConfig takes activations of float16, bfloat16, not of float32",)
+
+
+LOOKUP = """
+from .gptq_marlin import GPTQMarlinConfig
+METHODS = {"gptq_marlin": GPTQMarlinConfig}
+NEEDING = %s
+
+def get_quantization_config(quantization):
+    if quantization not in METHODS:
+        raise ValueError(f"Invalid quantization method: {quantization}")
+    if quantization in NEEDING:
+        raise ValueError(f"{quantization} needs another package")
+    return METHODS[quantization]
+"""
+HOME = "model_executor_layers_quantization___init___py"
+
+
+def test_a_method_that_the_engine_lists_and_refuses_is_not_the_engines(tmp_path: Path) -> None:
+    choice = chosen(kernels_of(write_engine(tmp_path, **{HOME: LOOKUP % "['gptq_marlin']"})), machine("9.0"))
+    (verdict,) = natives(choice).values()
+    assert (verdict.accepted, verdict.reasons) == (False, ("ValueError: gptq_marlin needs another package",))
+    assert choice.winner is not None
+    assert choice.winner.tier is Tier.PORTABLE
+
+
+@pytest.mark.parametrize("lookup", [LOOKUP % "[]", LOOKUP.replace('"gptq_marlin":', '"gptq":') % "[]"])
+def test_a_method_that_the_engine_gives_or_does_not_list_by_that_name_is_judged_by_its_classes(
+    tmp_path: Path, lookup: str
+) -> None:
+    choice = chosen(kernels_of(write_engine(tmp_path, **{HOME: lookup})), machine("9.0"))
+    assert choice.winner is not None
+    assert choice.winner.tier is Tier.NATIVE
+
+
+def test_activation_types_are_read_of_a_method_of_objects_too(tmp_path: Path) -> None:
+    of_class = "    @classmethod\n    def get_supported_act_dtypes(cls):\n        return [torch.half, torch.bfloat16]"
+    assert of_class in GPTQ_MODULE
+    text = GPTQ_MODULE.replace(of_class, "    def get_supported_act_dtypes(self):\n        return [torch.half]")
+    kernels = kernels_of(write_engine(tmp_path, model_executor_layers_quantization_gptq_marlin_py=text))
+    verdict = natives(chosen(kernels, machine("9.0")))["GPTQMarlinLinearMethod"]
+    assert verdict.reasons == ("GPTQMarlinConfig takes activations of float16, not of bfloat16",)
+    winner = chosen(kernels, machine("9.0"), dtype="float16").winner
+    assert winner is not None
+    assert winner.tier is Tier.NATIVE
 
 
 def test_plain_layers_are_the_unquantized_method(engine: Path) -> None:
