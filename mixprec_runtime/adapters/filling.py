@@ -101,7 +101,7 @@ def _units(root: torch.nn.Module, config: Mixture) -> dict[str, tuple[str, ...]]
     units = {}
     for path, module in root.named_modules():
         if module._parameters or isinstance(module, MixedLinear):
-            name = known_as(path, module, config)
+            name = known_as([path], module, config)
             if name is not None:
                 units[path] = (path, name, *config.planned_members(name))
     return units
@@ -127,7 +127,7 @@ def _refuse_plain(modules: Mapping[str, torch.nn.Module], config: Mixture) -> No
     faults = []
     for path, module in modules.items():
         served = type(getattr(module, "quant_method", None)).__name__
-        kind = config.kind_of(known_as(path, module, config) or path)
+        kind = config.kind_of(known_as([path], module, config) or path)
         if served.startswith("Unquantized") and kind is not FormatKind.PLAIN and not isinstance(module, MixedLinear):
             text = (
                 f"holds 16 bits, and the plan has {kind.value} for it; replace_linear_with_mixed_precision comes first"
@@ -251,7 +251,7 @@ def _repack(modules: Iterable[torch.nn.Module], device: torch.device) -> None:
 def _memory(
     path: str, module: torch.nn.Module, config: Mixture, formats: Mapping[str, str], *, loaded: int, held: int
 ) -> LayerMemory:
-    name = known_as(path, module, config) or ""
+    name = known_as([path], module, config) or ""
     members = config.planned_members(name)
     method = getattr(module, "quant_method", None)
     return LayerMemory(

@@ -108,10 +108,10 @@ def _sorted_out(
 ) -> tuple[list[_Job], list[Left]]:
     found = find_layers(model, kind)
     if isinstance(model, kind):
-        found.append(Found(path="", layer=model, places=()))
-    names = {each.path: known_as(each.path, each.layer, config) for each in found}
+        found.append(Found(paths=("",), layer=model, places=()))
+    names = {each.path: known_as(each.paths, each.layer, config) for each in found}
     offered = {
-        each.path: tuple(filter(None, (each.path, names[each.path], *config.planned_members(names[each.path] or ""))))
+        each.path: tuple(filter(None, (*each.paths, names[each.path], *config.planned_members(names[each.path] or ""))))
         for each in found
     }
     meant = choose(layers, offered)

@@ -38,9 +38,14 @@ class UnknownLayers(MixprecError):
 class Found:
     """A layer in a tree of modules, and what puts another one into each place that holds it."""
 
-    path: str  # the first by which the tree leads to it
+    paths: tuple[str, ...]  # all by which the tree leads to it
     layer: torch.nn.Module
     places: tuple[Callable[[torch.nn.Module], None], ...]
+
+    @property
+    def path(self) -> str:
+        """The first of the paths, by which the layer is told from others."""
+        return self.paths[0]
 
 
 def find_layers(root: torch.nn.Module, kind: type) -> list[Found]:
@@ -48,15 +53,15 @@ def find_layers(root: torch.nn.Module, kind: type) -> list[Found]:
 
     Modules hold them as children, and in lists and dicts that PyTorch does not see; one layer may have several places.
     """
-    paths: dict[int, str] = {}
+    paths: dict[int, list[str]] = {}
     layers: dict[int, torch.nn.Module] = {}
     places: dict[int, list[Callable[[torch.nn.Module], None]]] = {}
     for path, value, place in _held(root):
         if isinstance(value, kind):
-            paths.setdefault(id(value), path)
+            paths.setdefault(id(value), []).append(path)
             layers.setdefault(id(value), value)
             places.setdefault(id(value), []).append(place)
-    return [Found(path=paths[key], layer=layers[key], places=tuple(places[key])) for key in layers]
+    return [Found(paths=tuple(paths[key]), layer=layers[key], places=tuple(places[key])) for key in layers]
 
 
 def _held(root: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module, Callable[[torch.nn.Module], None]]]:
@@ -100,15 +105,16 @@ def _putting(holder: Any, key: Any) -> Callable[[torch.nn.Module], None]:  # noq
     return put
 
 
-def known_as(path: str, layer: torch.nn.Module, config: Mixture) -> str | None:
-    """The name by which a plan knows a layer: what the engine told it, or its path or an end of that; None for none.
+def known_as(paths: Iterable[str], layer: torch.nn.Module, config: Mixture) -> str | None:
+    """The name by which a plan knows a layer: what the engine told it, or a path or an end of one; None for none.
 
     An end of the path counts because a model may lie within another module, or be a part of itself.
     """
     told = (getattr(getattr(layer, "mixed", None), "name", None), getattr(layer, "prefix", None))
     names = [name for name in told if isinstance(name, str) and name]
-    parts = path.split(".")
-    names += [".".join(parts[at:]) for at in range(len(parts))]
+    for path in paths:
+        parts = path.split(".")
+        names += [".".join(parts[at:]) for at in range(len(parts))]
     return next((name for name in names if config.planned_members(name)), None)
 
 

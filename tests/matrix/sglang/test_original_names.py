@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ def found(tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], torch
     root = tmp_path_factory.mktemp("names")
     write_checkpoints(root)
     portable = not torch.cuda.is_available()
-    return {"bound": mixprec.bind(), **answers(make, LinearBase, root, portable=portable)}
+    told = {"bound": mixprec.bind(), **answers(make, LinearBase, root, portable=portable)}
+    answered: dict[str, Any] = json.loads(json.dumps(told))  # as another process would hand them over
+    return answered
 
 
 class TestNamesOnSglang(NamesOnAnEngine):
