@@ -132,4 +132,5 @@ def _layers(accounts: tuple[LoadAccount, ...]) -> list[LayerMemory]:
 
 
 def _is_linear(layer: LayerMemory) -> bool:
-    return "Method" in layer.method or "Kernel" in layer.method
+    """Engines' classes say so in their names; the embedded one names its kernel, or PyTorch's own layer."""
+    return any(word in layer.method for word in ("Method", "Kernel", "portable")) or layer.method == "Linear"

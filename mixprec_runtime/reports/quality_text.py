@@ -29,9 +29,10 @@ def quality_text(report: QualityReport) -> RenderableType:
         Text(f"! {_name(model)}: {model.fault}", style="yellow") for model in report.models if model.fault is not None
     ]
     part = "" if report.text_tokens <= _seen(report) else f" of its {report.text_tokens:,}"
+    windows = f"{len(report.scored)} window{'s' if len(report.scored) > 1 else ''} of at most {report.window}"
     said = (
         f"{Path(report.text).name}: {report.tokens:,} tokens scored, of the first {_seen(report):,}{part}, in "
-        f"{len(report.scored)} windows of {report.window} side by side; engine {report.engine}, dtype {report.dtype}"
+        f"{windows}; engine {report.engine}, dtype {report.dtype}"
     )
     parts.append(Text(said, style="dim"))
     few = "" if len(report.scored) >= FEWEST else f"; no ± with fewer than {FEWEST} windows"

@@ -48,6 +48,8 @@ def _score(name: str, folder: str, cut: Sequence[Any], *, dtype: str) -> None:
     began = time.perf_counter()
     _tell(model=name)
     try:
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(folder)
         model = load(folder, dtype=dtype, progress=False).model
         for each in cut:
             _tell(model=name, nats=measure(model, [each]).nats)

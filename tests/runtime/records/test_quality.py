@@ -60,4 +60,4 @@ def test_the_text_names_each_model_and_what_the_figures_rest_on() -> None:
     said = render(quality_text(report(worse, BASE, broken)))
     assert "this mixture" in said and "+0.1000 ± 0.0000" in said
     assert "! awq alone: MP636 norms differ" in said
-    assert "words.txt: 80 tokens scored, of the first 88 of its 1,000, in 8 windows of 11" in said
+    assert "words.txt: 80 tokens scored, of the first 88 of its 1,000, in 8 windows of at most 11" in said

@@ -114,6 +114,6 @@ def test_plan_measures_a_text_and_says_on_how_much_it_rests(
     asked = [str(mixture.file), "--measure", str(text), "--measure-tokens", "100"]
     said = CliRunner().invoke(plan, asked)
     assert said.exit_code == 0, said.output
-    assert "words.txt: 99 tokens scored, of the first 100 of its 200, in 1 windows of 100 side by side" in said.output
+    assert "words.txt: 99 tokens scored, of the first 100 of its 200, in 1 window of at most 128" in said.output
     assert "no ± with fewer than 8 windows" in said.output
     assert CliRunner().invoke(plan, [*asked, "--format", "svg"]).exit_code == 2
