@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixprec_doctor.checks import find_check
-from mixprec_doctor.records.finding import Severity
+from mixprec_doctor.records.finding import Finding, Severity
 from tests.doctor.conftest import FakeEnvironment
 from tests.doctor.engines import SGLANG
 
@@ -28,9 +28,13 @@ def get_quantization_config(quantization):
 """
 
 
-def found(fake: FakeEnvironment, text: str) -> list[str]:
+def findings_of(fake: FakeEnvironment, text: str) -> list[Finding]:
     fake.install("sglang", "0.5.3", files={**SGLANG, HOME: text})
-    findings = list(find_check("MP215").find(fake.patient()))
+    return list(find_check("MP215").find(fake.patient()))
+
+
+def found(fake: FakeEnvironment, text: str) -> list[str]:
+    findings = findings_of(fake, text)
     assert all(each.severity is Severity.INFO for each in findings)
     return [each.summary for each in findings]
 
@@ -53,3 +57,28 @@ def test_an_entry_that_is_added_later_is_no_method_that_is_missing(fake: FakeEnv
     assert found(fake, TABLES + "METHODS['late'] = object\n") == [
         "sglang lists these methods and refuses them here: marlin, gguf"
     ]
+
+
+def test_the_methods_that_work_without_it_are_named_too(fake: FakeEnvironment) -> None:
+    (finding,) = findings_of(fake, TABLES)
+    assert finding.evidence[0] == "it gives: fp8"
+
+
+def test_the_release_that_the_message_asks_for_is_the_one_to_install(fake: FakeEnvironment) -> None:
+    asking = TABLES.replace("operators from vllm", "operators from vllm. Please `pip install vllm==0.9.0.1`")
+    (finding,) = findings_of(fake, asking)
+    assert finding.remedy is not None
+    assert [each.rpartition(" -m ")[2] for each in finding.remedy.commands] == ["pip install 'vllm==0.9.0.1'"]
+
+
+def test_without_one_the_remedy_is_to_ask_about_the_method(fake: FakeEnvironment) -> None:
+    (finding,) = findings_of(fake, TABLES)
+    assert finding.remedy is not None
+    assert "get_quantization_config('marlin')" in finding.remedy.commands[0]
+
+
+def test_what_portable_kernels_serve_meanwhile_is_said_where_they_serve_it(fake: FakeEnvironment) -> None:
+    (finding,) = findings_of(fake, TABLES)
+    assert not any("meanwhile" in each for each in finding.evidence)
+    (finding,) = findings_of(fake, TABLES.replace('{"marlin": Marlin', '{"gptq": Marlin, "marlin": Marlin'))
+    assert finding.evidence[-1] == "in a mixture on sglang, mixprec's portable kernels serve gptq meanwhile"
