@@ -5,12 +5,7 @@ from __future__ import annotations
 __all__ = ["prepare"]
 
 import os
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from mixprec_runtime.records.mix import Mix
-from mixprec_runtime.records.plan import Plan
 
 ENGINE = "vllm"
 
@@ -32,41 +27,11 @@ def prepare(
     """
     from mixprec_runtime.adapters.vllm.command import refuse_taken
     from mixprec_runtime.adapters.vllm.lacking import engine_arguments
-    from mixprec_runtime.cache import cache_folder
-    from mixprec_runtime.launching.engines import choose_engine
-    from mixprec_runtime.launching.errors import RefusedPlan
-    from mixprec_runtime.mixfile.read import read_mix
-    from mixprec_runtime.planning.planner import make_plan
-    from mixprec_runtime.runfolder import write_run_folder
+    from mixprec_runtime.preparing import prepare_folder
 
-    wish = read_mix(Path(mix))
-    given = {name.replace("-", "_"): value for name, value in wish.serve.items()} | engine_args
-    refuse_taken(given)
-    wish = replace(wish, serve=given)
-    choose_engine(ENGINE)
-    plan = make_plan(wish, tensor_parallel_size=wish.ranks)
-    if not plan.valid:
-        raise RefusedPlan(plan.findings)
-    named = Path(setup) if setup is not None else None
-    plan = _with_kernels(plan, wish, setup=named, prove=verify, allow_placeholders=allow_placeholders)
-    folder = write_run_folder(plan, root=cache_folder() / "runs")
-    taken = engine_arguments()
-    known = {name: value for name, value in given.items() if name in engine_args or name in taken}
-    return {"model": str(folder), **known}
-
-
-def _with_kernels(plan: Plan, wish: Mix, *, setup: Path | None, prove: bool, allow_placeholders: bool) -> Plan:
-    from mixprec_runtime.cache import cache_folder
-    from mixprec_runtime.launching.verified import refuse_placeholders, revalidate, setup_place
-    from mixprec_runtime.launching.verified import verify as prove_missing
-    from mixprec_runtime.planning.kernels import with_choices
-    from mixprec_runtime.planning.workload import workload_of
-
-    workload = workload_of(plan, wish)
-    kept = setup_place(engine=ENGINE, root=cache_folder())
-    verified = revalidate(workload, engine=ENGINE, named=setup, kept=kept)
-    if verified.missing and prove:
-        verified = prove_missing(workload, verified, engine=ENGINE, kept=kept)
-    if not allow_placeholders:
-        refuse_placeholders(verified.choices)
-    return with_choices(plan, verified.choices)
+    found = prepare_folder(
+        mix, engine=ENGINE, refuse=refuse_taken, engine_args=engine_args, setup=setup, verify=verify,
+        allow_placeholders=allow_placeholders,
+    )  # fmt: skip
+    taken = engine_arguments() | found.said
+    return {"model": str(found.folder), **{name: value for name, value in found.given.items() if name in taken}}

@@ -67,21 +67,21 @@ class Mix:
 
     @property
     def ranks(self) -> int:
-        """Tensor-parallel ranks that ``serve`` asks for, under either spelling of the argument."""
-        return self._asked("tensor_parallel_size")
+        """Tensor-parallel ranks that ``serve`` asks for, in the words of any engine."""
+        return self._asked("tensor_parallel_size", "tp_size", "tp")
 
     @property
     def stages(self) -> int:
         """Pipeline stages that ``serve`` asks for."""
-        return self._asked("pipeline_parallel_size")
+        return self._asked("pipeline_parallel_size", "pp_size", "pp")
 
     @property
     def cache_dtype(self) -> str:
         """The type of the key-value cache that ``serve`` asks for; "auto" where it says nothing."""
         return str(self.serve.get("kv_cache_dtype", self.serve.get("kv-cache-dtype", "auto")))
 
-    def _asked(self, name: str) -> int:
-        for spelling in (name, name.replace("_", "-")):
+    def _asked(self, *names: str) -> int:
+        for spelling in (spelled for name in names for spelled in (name, name.replace("_", "-"))):
             value = self.serve.get(spelling)
             if str(value).isdecimal() and int(str(value)) > 0:
                 return int(str(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_PORT", "refuse_taken", "serve_command"]
+__all__ = ["DEFAULT_PORT", "in_sglangs_words", "refuse_taken", "serve_command"]
 
 import os
 import sys
@@ -23,6 +23,12 @@ TAKEN: Mapping[str, str] = {
 }  # fmt: skip
 """Arguments that say what is served and how it is loaded."""
 NAMES: Mapping[str, str] = {
+    "tensor_parallel_size": "tp_size",
+    "pipeline_parallel_size": "pp_size",
+    "data_parallel_size": "dp_size",
+    "tp": "tp_size",
+    "pp": "pp_size",
+    "dp": "dp_size",
     "max_model_len": "context_length",
     "gpu_memory_utilization": "mem_fraction_static",
     "max_num_seqs": "max_running_requests",
@@ -50,9 +56,7 @@ def serve_command(
     refuse_taken(serve)
     words_of.refuse_taken_words(arguments, TAKEN, short={})
     given: dict[str, object] = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, "served_model_name": model_name}
-    for name, value in serve.items():
-        spelled = name.replace("-", "_")
-        given[NAMES.get(spelled, spelled)] = value
+    given |= in_sglangs_words(serve)
     words = [sys.executable, "-m", OWN_DOOR if plugins else BOOTSTRAP, "--model-path", str(run_folder)]
     for name, value in given.items():
         words += words_of.option(name, value, negated=False)
@@ -63,6 +67,12 @@ def serve_command(
         host=words_of.last_given(words, "--host") or DEFAULT_HOST,
         port=words_of.port_of(words_of.last_given(words, "--port"), default=DEFAULT_PORT),
     )
+
+
+def in_sglangs_words(serve: Mapping[str, object]) -> dict[str, object]:
+    """Arguments of a mix file by the names that SGLang has for them."""
+    spelled = {name.replace("-", "_"): value for name, value in serve.items()}
+    return {NAMES.get(name, name): value for name, value in spelled.items()}
 
 
 def refuse_taken(given: Mapping[str, object]) -> None:

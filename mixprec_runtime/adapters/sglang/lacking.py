@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["EngineLacks", "has_plugins", "refuse_lacking"]
+__all__ = ["EngineLacks", "engine_arguments", "has_plugins", "refuse_lacking"]
 
 import mixprec_doctor
 from mixprec_doctor.errors import ExitCode, MixprecError
-from mixprec_doctor.records.resolution import Resolution, Status
+from mixprec_doctor.records.resolution import Resolution, Status, SymbolResolution
 from mixprec_doctor.records.role import Role
 
 ENGINE = "sglang"
+ARGUMENTS = "ServerArgs"
 NEEDED = (Role.DEFAULT_LOADER, Role.QUANTIZATION_REGISTRY, Role.LINEAR_BASE)
 
 
@@ -41,3 +42,11 @@ def has_plugins() -> bool:
     """Whether this release calls plugins in the processes that load weights."""
     found = mixprec_doctor.resolve(Role.PLUGIN_HOOK, engine=ENGINE)
     return isinstance(found, Resolution) and found.status is Status.FOUND
+
+
+def engine_arguments() -> frozenset[str]:
+    """What the installed engine takes without a server around it, read from its source. Raises EngineLacks."""
+    found = mixprec_doctor.resolve(ARGUMENTS, engine=ENGINE)
+    if not isinstance(found, SymbolResolution) or not found.defined:
+        raise EngineLacks(ARGUMENTS)
+    return frozenset(parameter.name for parameter in found.defined[0].parameters)
