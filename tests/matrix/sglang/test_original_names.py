@@ -28,7 +28,7 @@ def make(device: torch.device) -> Callable[[Path], torch.nn.Module]:
     from sglang.srt.configs.model_config import ModelConfig
 
     def made(folder: Path) -> torch.nn.Module:
-        config = ModelConfig(model_path=str(folder), dtype="bfloat16").hf_config
+        config = ModelConfig(model_path=str(folder), dtype="bfloat16", model_override_args="{}").hf_config
         module, name = MODELS[config.model_type]
         with device:
             model: torch.nn.Module = getattr(importlib.import_module(f"sglang.srt.models.{module}"), name)(config)
