@@ -1,4 +1,4 @@
-"""Guarding: who may ask, and how much a request may bring, before anything of it is read into memory."""
+"""Guarding: who may ask, and how much a request may bring, before more of it than that is in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        refused = self._unknown(scope, headers) or self._announced(headers)
+        refused = self._foreign(headers) or self._unknown(scope, headers) or self._announced(headers)
         if refused is not None:
             await refused.response()(scope, receive, send)
             return
@@ -42,6 +42,12 @@ class Guard:
             return message
 
         await self._app(scope, counted, send)
+
+    def _foreign(self, headers: dict[bytes, bytes]) -> Refusal | None:
+        """A page of another site, in a browser on this machine, reaches loopback too; browsers say whose page asks."""
+        if headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin"):
+            return None
+        return Refusal(403, "pages of other sites may not ask this server", code="cross_site")
 
     def _unknown(self, scope: Scope, headers: dict[bytes, bytes]) -> Refusal | None:
         if self._key is None or scope["path"] in OPEN:

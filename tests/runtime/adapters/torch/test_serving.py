@@ -362,6 +362,13 @@ def test_without_the_key_nobody_is_answered(loaded: mixprec_runtime.torch.Loaded
         assert server.ask("/health")[0] == 200
 
 
+def test_pages_of_other_sites_are_not_answered(server: Server) -> None:
+    asked = {"Content-Type": "text/plain", "Origin": "https://example.org"}
+    status, answer = server.ask("/v1/completions", completion("w5"), **asked, **{"Sec-Fetch-Site": "cross-site"})
+    assert (status, answer["error"]["code"]) == (403, "cross_site")
+    assert server.ask("/v1/completions", completion("w5"), **{"Sec-Fetch-Site": "none"})[0] == 200
+
+
 def test_a_model_that_fails_is_told_in_the_answer_and_in_the_stream(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
