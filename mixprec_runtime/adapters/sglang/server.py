@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> None:
     server_args.load_format = MixprecModelLoader
     serve = getattr(door, "run_server", None)
     if serve is None:
-        from sglang.srt.entrypoints.http_server import launch_server as serve
+        from sglang.srt.entrypoints.http_server import launch_server
+
+        serve = launch_server
     try:
         serve(server_args)
     finally:
