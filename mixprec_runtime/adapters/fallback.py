@@ -80,7 +80,7 @@ def without_engine(layout: tuple[Format, Stored], parts: EngineParts) -> Portabl
 
     class Picking(own):  # type: ignore[misc, valid-type]
         def create_weights(self, layer: torch.nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-            picked = portable_for(layer, layout, _named_arguments(args, kwargs), parts)
+            picked: Any = portable_for(layer, layout, _named_arguments(args, kwargs), parts)
             self.__class__ = type(picked)
             self.__dict__.update(vars(picked))
             self.create_weights(layer, *args, **kwargs)

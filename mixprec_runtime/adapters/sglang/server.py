@@ -10,7 +10,8 @@ __all__ = ["main"]
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -31,6 +32,17 @@ def main(arguments: Sequence[str]) -> None:
         serve(server_args)
     finally:
         door.kill_process_tree(os.getpid(), include_parent=False)
+
+
+def _serving() -> Callable[[Any], object]:
+    """What serves by arguments: newer releases choose among servers, earlier ones have one."""
+    from sglang import launch_server as door
+
+    if hasattr(door, "run_server"):
+        return cast("Callable[[Any], object]", door.run_server)
+    from sglang.srt.entrypoints.http_server import launch_server
+
+    return cast("Callable[[Any], object]", launch_server)
 
 
 if __name__ == "__main__":
