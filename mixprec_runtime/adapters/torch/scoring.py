@@ -42,15 +42,12 @@ def main(request: Path) -> int:
 
 
 def _score(name: str, folder: str, cut: Sequence[Any], *, dtype: str) -> None:
-    from mixprec_runtime.adapters.torch.opening import load
     from mixprec_runtime.reference.perplexity import measure
 
     began = time.perf_counter()
     _tell(model=name)
     try:
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(folder)
-        model = load(folder, dtype=dtype, progress=False).model
+        model = _loaded(Path(folder), dtype)
         for each in cut:
             _tell(model=name, nats=measure(model, [each]).nats)
     except Exception as fault:  # noqa: BLE001  whatever a model does is told, and the next one is measured
@@ -58,6 +55,14 @@ def _score(name: str, folder: str, cut: Sequence[Any], *, dtype: str) -> None:
         _tell(model=name, ended=0.0, fault=words.partition("\n")[0][:WORDS])
     else:
         _tell(model=name, ended=time.perf_counter() - began, fault=None)
+
+
+def _loaded(folder: Path, dtype: str) -> Any:  # noqa: ANN401  transformers is untyped
+    from mixprec_runtime.adapters.torch.opening import load
+
+    if not folder.is_dir():  # else it would be taken for a mix file
+        raise FileNotFoundError(folder)
+    return load(folder, dtype=dtype, progress=False).model
 
 
 def _tell(**told: Any) -> None:  # noqa: ANN401
