@@ -110,7 +110,7 @@ def _told(request: Path, state: Path) -> Iterator[Mapping[str, Any]]:
     with (
         errors.open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", CHILD, str(request)], stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", CHILD, str(request)], stdout=subprocess.PIPE, stderr=log, stdin=subprocess.PIPE,
             env={**os.environ, STATE_DIR: str(state)}, text=True,
         ) as child,
     ):  # fmt: skip
