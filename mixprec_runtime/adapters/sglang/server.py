@@ -23,13 +23,8 @@ def main(arguments: Sequence[str]) -> None:
 
     server_args = prepare_server_args(list(arguments))
     server_args.load_format = MixprecModelLoader
-    serve = getattr(door, "run_server", None)
-    if serve is None:
-        from sglang.srt.entrypoints.http_server import launch_server
-
-        serve = launch_server
     try:
-        serve(server_args)
+        _serving()(server_args)
     finally:
         door.kill_process_tree(os.getpid(), include_parent=False)
 
@@ -38,11 +33,12 @@ def _serving() -> Callable[[Any], object]:
     """What serves by arguments: newer releases choose among servers, earlier ones have one."""
     from sglang import launch_server as door
 
-    if hasattr(door, "run_server"):
-        return cast("Callable[[Any], object]", door.run_server)
-    from sglang.srt.entrypoints.http_server import launch_server
+    found = getattr(door, "run_server", None)
+    if found is None:
+        from sglang.srt.entrypoints.http_server import launch_server
 
-    return cast("Callable[[Any], object]", launch_server)
+        found = launch_server
+    return cast("Callable[[Any], object]", found)
 
 
 if __name__ == "__main__":
