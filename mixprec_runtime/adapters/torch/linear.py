@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["CompressedLinear", "NoPortableKernel", "kernel_for"]
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import Parameter
 
@@ -13,7 +15,10 @@ from mixprec_doctor.records.workload import LinearShape
 from mixprec_runtime.adapters.layers import DTYPES
 from mixprec_runtime.adapters.making import portable_refusals
 from mixprec_runtime.adapters.portable_method import Stored
-from mixprec_runtime.kernels.portable import apply, prepare
+from mixprec_runtime.kernels import compiled
+from mixprec_runtime.kernels.portable import State, apply, prepare
+
+COMPILED = frozenset({compiled.INT4, compiled.BYTES})
 
 
 class NoPortableKernel(MixprecError):
@@ -74,6 +79,7 @@ class CompressedLinear(torch.nn.Module):
         self.register_parameter("bias", bias)
         self._stored = {suffix: of for suffix, of in stored.items() if suffix != "bias"}
         self._held: tuple[str, ...] = ()
+        self.state: State = {}
         self._is_hf_initialized = True  # transformers draws numbers for modules that do not say so
 
     def make_room(self, device: torch.device) -> None:
@@ -88,18 +94,35 @@ class CompressedLinear(torch.nn.Module):
         for name in self._stored:
             delattr(self, name)
         with torch.no_grad():
-            state = prepare(self.kernel, self.format, tensors, [self.out_features], dtype)
+            own = compiled.prepare(self.format, tensors, [self.out_features])
+            if own is None:
+                state = prepare(self.kernel, self.format, tensors, [self.out_features], dtype)
+            else:
+                self.kernel, state = own
         for name, value in state.items():
             if isinstance(value, torch.Tensor):
                 self.register_parameter(f"held_{name}", Parameter(value, requires_grad=False))
             else:
                 setattr(self, f"held_{name}", value)
         self._held = tuple(state)
+        self._gather()
+
+    def _gather(self) -> None:
+        """Looking parameters up by name for each token would cost a tenth of a small layer's time."""
+        self.state = {name: getattr(self, f"held_{name}") for name in self._held}
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> CompressedLinear:
+        super()._apply(fn, recurse)  # how torch moves a module to another device or type
+        self._gather()
+        return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The layer's output, in the type of ``x``."""
-        state = {name: getattr(self, f"held_{name}") for name in self._held}
-        return apply(self.kernel, x, state, self.bias)
+        if self.kernel not in COMPILED:
+            return apply(self.kernel, x, self.state, self.bias)
+        out = compiled.apply(self.kernel, x.reshape(-1, self.in_features), self.state)
+        out = out.reshape(*x.shape[:-1], self.out_features)
+        return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:
         """Sizes, format and kernel, as printing the model shows them."""
