@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bench", "bench_kernels", "bench_loading", "bench_serving"]
+__all__ = ["bench", "bench_embedded", "bench_kernels", "bench_loading", "bench_serving"]
 
 import nox
 
@@ -55,3 +55,20 @@ def bench_loading(session: nox.Session) -> None:
     python = engine_python(session, cells_of("engine")[0])
     environment = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     session.run(python, "-m", "benchmarks.loading", *session.posargs, env=environment, external=True)
+
+
+@nox.session
+def bench_embedded(session: nox.Session) -> None:
+    """Tokens a second of the embedded engine, beside torchao and llama.cpp in one run; takes 2.5 GB; asserts nothing.
+
+    llama-cpp-python is built from source, which takes minutes once; without ``-- --gguf FILE`` it is left out.
+    """
+    session.install(TORCH)
+    session.install("transformers>=5,<6", "torchao", "psutil", "-e", ".[torch]")
+    if "--gguf" in session.posargs:
+        session.install("llama-cpp-python")
+    folder = ROOT / ".cache" / "bench" / "embedded"
+    if not (folder / "mix.yaml").is_file():
+        session.run("python", "-m", "benchmarks.generated", str(folder), "--size", "1b-6")
+    environment = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "MIXPREC_CACHE": str(CACHE)}
+    session.run("python", "-m", "benchmarks.embedded", str(folder), *session.posargs, env=environment)

@@ -57,11 +57,19 @@ def _opened(compiler: list[str], way: tuple[str, ...]) -> ctypes.CDLL | None:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             _build(words, file)
-        return ctypes.CDLL(str(file))
-    except (OSError, subprocess.SubprocessError) as fault:
+        return _typed(ctypes.CDLL(str(file)))
+    except (OSError, AttributeError, subprocess.SubprocessError) as fault:
         told = getattr(fault, "stderr", None) or str(fault)
         logger.debug("mixprec: %s: %s", shlex.join(words), told)
         return None
+
+
+def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Addresses may be handed over as numbers then, which is quick."""
+    place, number = ctypes.c_void_p, ctypes.c_int
+    library.mixprec_int4.argtypes = (*[place] * 3, number, number, place, place, *[number] * 6)
+    library.mixprec_bytes.argtypes = (number, *[place] * 4, *[number] * 5)
+    return library
 
 
 def _build(words: list[str], file: Path) -> None:
@@ -96,8 +104,8 @@ def _is_right(library: ctypes.CDLL) -> bool:
     scales, x = torch.rand(8, generator=generator), torch.randn(3, 64, generator=generator)
     for rows in (1, 3):
         found = torch.empty(rows, 8)
-        places = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (codes, scales, x, found))
-        library.mixprec_bytes(0, *places, rows, 64, 8, 2)
+        places = [tensor.data_ptr() for tensor in (codes, scales, x, found)]
+        library.mixprec_bytes(0, *places, 0, rows, 64, 8, torch.get_num_threads())
         if not torch.allclose(found, x[:rows] @ (codes * scales[:, None]).t(), rtol=1e-4, atol=1e-2):
             return False
     return True

@@ -9,10 +9,10 @@ points in a byte, for each output and group. INT8 and FP8 codes as they are stor
 
 from __future__ import annotations
 
-__all__ = ["BYTES", "INT4", "apply", "prepare"]
+__all__ = ["BYTES", "INT4", "Product", "prepare", "product"]
 
-import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -22,11 +22,13 @@ from mixprec_runtime.kernels.building import products
 from mixprec_runtime.kernels.weights import GroupedWeight, grouped_weight
 
 State = dict[str, "torch.Tensor | int"]
+Product = Callable[[torch.Tensor], torch.Tensor]
 INT4, BYTES = "compiled int4", "compiled bytes"
 OUTPUTS, CHUNK = 4, 64  # outputs that are computed together, inputs in eight words
 WORTH_SHARING = 1 << 17  # products from which a second core is of use
 FOUR_BITS = frozenset({FormatKind.GPTQ, FormatKind.AWQ, FormatKind.PACKED})
 WHOLE = frozenset({FormatKind.INT8, FormatKind.FP8})
+TYPES = {torch.float32: 0, torch.bfloat16: 1}  # of inputs that need no conversion
 HALVES = frozenset({torch.float16, torch.bfloat16})
 
 
@@ -74,33 +76,51 @@ def _whole(weight: GroupedWeight) -> State | None:
     }
 
 
-def apply(name: str, x: torch.Tensor, state: Mapping[str, torch.Tensor | int]) -> torch.Tensor:
-    """``x @ weight.T`` for x ``[rows, in]``, computed in float32, in the type of x."""
+def product(name: str, state: Mapping[str, torch.Tensor | int]) -> Product:
+    """A function that gives ``x @ weight.T`` for x ``[rows, in]``, computed in float32, in the type of x.
+
+    It knows where the state lies: make another when that was moved.
+    """
     library = products()
     assert library is not None  # noqa: S101  prepare has seen it
-    order = state.get("order")
-    if isinstance(order, torch.Tensor):
-        x = x.index_select(-1, order)
-    wide = x.to(torch.float32).contiguous()
-    rows, inputs = wide.shape
-    scales = cast("torch.Tensor", state["scales"])
-    out = scales.shape[0]
-    found = torch.empty(rows, out, dtype=torch.float32)
-    threads = torch.get_num_threads() if rows * out * inputs >= WORTH_SHARING else 1
+    scales, order = cast("torch.Tensor", state["scales"]), state.get("order")
+    outputs = scales.shape[0]
     if name == INT4:
-        groups = scales.shape[1]
-        sums = torch.empty(rows, groups, dtype=torch.float32)
-        library.mixprec_int4(
-            _at(state["words"]), _at(scales), _at(state.get("zeros")), state["zero"],
-            int(scales.dtype is torch.float16), _at(wide), _at(sums), _at(found), rows, inputs, out,
-            inputs // groups, threads,
+        inputs = cast("torch.Tensor", state["words"]).shape[1] * 8
+        call = partial(
+            library.mixprec_int4, _at(state["words"]), _at(scales), _at(state.get("zeros")), state["zero"],
+            int(scales.dtype is torch.float16),
         )  # fmt: skip
+        last: tuple[int, ...] = (inputs, outputs, inputs // scales.shape[1])
     else:
-        library.mixprec_bytes(
-            state["kind"], _at(state["codes"]), _at(scales), _at(wide), _at(found), rows, inputs, out, threads
-        )
-    return found.to(x.dtype)
+        codes = cast("torch.Tensor", state["codes"])
+        inputs = codes.shape[1]
+        call = partial(library.mixprec_bytes, state["kind"], _at(codes), _at(scales))
+        last = (inputs, outputs)
+    empty, dtypes, threads_of = torch.empty, TYPES, torch.get_num_threads
+
+    def multiply(x: torch.Tensor) -> torch.Tensor:
+        if isinstance(order, torch.Tensor):
+            x = x.index_select(-1, order)
+        rows, dtype = x.shape[0], x.dtype
+        kind = dtypes.get(dtype)
+        if kind is None:
+            return multiply_wide(x).to(dtype)
+        x = x.contiguous()
+        found = empty(rows, outputs, dtype=dtype)
+        threads = threads_of() if rows * outputs * inputs >= WORTH_SHARING else 1
+        if call(x.data_ptr(), found.data_ptr(), kind, rows, *last, threads):
+            raise MemoryError(f"no memory for {rows} rows of {inputs} inputs")
+        return found
+
+    def multiply_wide(x: torch.Tensor) -> torch.Tensor:
+        wide, found = x.to(torch.float32).contiguous(), empty(x.shape[0], outputs)
+        if call(wide.data_ptr(), found.data_ptr(), 0, x.shape[0], *last, threads_of()):
+            raise MemoryError(f"no memory for {x.shape[0]} rows of {inputs} inputs")
+        return found
+
+    return multiply
 
 
-def _at(tensor: torch.Tensor | int | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr() if isinstance(tensor, torch.Tensor) else None)
+def _at(tensor: torch.Tensor | int | None) -> int | None:
+    return tensor.data_ptr() if isinstance(tensor, torch.Tensor) else None

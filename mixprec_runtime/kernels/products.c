@@ -1,9 +1,11 @@
 /* Matrix products of 16-bit models with weights of 4 and 8 bits, for few rows: weights are widened in registers.
  *
  * Written with the vector extensions of GCC and Clang, so that one text serves every processor they know. Inputs and
- * results are float32. `rows` of inputs lie one after the other; outputs are shared among threads.
+ * results are float32 or bfloat16, sums float32. `rows` of inputs lie one after the other; outputs are shared among
+ * threads. Returned is 0, or 1 when there is no memory.
  */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -16,10 +18,32 @@ typedef int8_t bytes __attribute__((vector_size(8)));
 typedef uint8_t codes __attribute__((vector_size(8)));
 #define INLINE static inline __attribute__((always_inline))
 enum { INT8 = 0, FP8 = 1 };
+enum { FLOAT32 = 0, BFLOAT16 = 1 };
 
 INLINE floats load(const float *from) { floats v; memcpy(&v, from, 32); return v; }
 INLINE words load_words(const uint32_t *from) { words v; memcpy(&v, from, 32); return v; }
 INLINE float total(floats v) { return ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7])); }
+
+/* Inputs as floats: themselves, or widened into memory that is freed by the caller. */
+static const float *wide_inputs(const void *x, int type, long count, float *room) {
+    if (type == FLOAT32) return x;
+    const uint16_t *from = x;
+    uint32_t *to = (uint32_t *)room;
+    for (long at = 0; at < count; at++) to[at] = (uint32_t)from[at] << 16;
+    return room;
+}
+
+/* One result in its type; bfloat16 is rounded to the nearest, and to even in between. */
+INLINE void put(void *y, int type, long at, float value) {
+    if (type == FLOAT32) {
+        ((float *)y)[at] = value;
+        return;
+    }
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    const uint32_t rounded = value != value ? 0x7fc00000 : bits + 0x7fff + ((bits >> 16) & 1);
+    ((uint16_t *)y)[at] = (uint16_t)(rounded >> 16);
+}
 
 /* A scale of 16 bits: bfloat16, or float16 with its exponent moved by a factor. */
 INLINE float scale_of(uint16_t stored, int is_float16) {
@@ -32,8 +56,8 @@ INLINE float scale_of(uint16_t stored, int is_float16) {
 
 /* Eight words hold 64 codes of an output: bits 4s to 4s+3 of word j are code 8s+j. */
 INLINE void int4_block(const int OUTS, const int ROWS, const int STEPS, const uint32_t *packed, const uint16_t *scales,
-                       const uint8_t *zeros, int zero, int is_float16, const float *x, const float *sums, float *y,
-                       int inputs, int outputs, int group) {
+                       const uint8_t *zeros, int zero, int is_float16, const float *x, const float *sums, void *y,
+                       int type, long place, int inputs, int outputs, int group) {
     const int groups = inputs / group, words_of_row = inputs / 8;
     floats all[4][4];
     float shift[4][4];
@@ -66,12 +90,16 @@ INLINE void int4_block(const int OUTS, const int ROWS, const int STEPS, const ui
         }
     }
     for (int o = 0; o < OUTS; o++)
-        for (int r = 0; r < ROWS; r++) y[(long)r * outputs + o] = total(all[o][r]) - shift[o][r];
+        for (int r = 0; r < ROWS; r++) put(y, type, place + (long)r * outputs + o, total(all[o][r]) - shift[o][r]);
 }
 
-void mixprec_int4(const uint32_t *packed, const uint16_t *scales, const uint8_t *zeros, int zero, int is_float16,
-                  const float *x, float *sums, float *y, int rows, int inputs, int outputs, int group, int threads) {
+int mixprec_int4(const uint32_t *packed, const uint16_t *scales, const uint8_t *zeros, int zero, int is_float16,
+                 const void *inputs_of, void *y, int type, int rows, int inputs, int outputs, int group, int threads) {
     const int groups = inputs / group;
+    float *room = malloc(((size_t)rows * inputs + (size_t)rows * groups) * sizeof(float));
+    if (!room) return 1;
+    const float *x = wide_inputs(inputs_of, type, (long)rows * inputs, room);
+    float *sums = room + (long)rows * inputs;
     for (long g = 0; g < (long)rows * groups; g++) { /* of each group's inputs: what its zero point is taken from */
         floats sum = {0};
         for (int at = 0; at < group; at += 8) sum += load(x + g * group + at);
@@ -79,7 +107,7 @@ void mixprec_int4(const uint32_t *packed, const uint16_t *scales, const uint8_t 
     }
 #define ROWS_OF(ROWS, STEPS)                                                                                           \
     int4_block(4, ROWS, STEPS, p, s, z, zero, is_float16, x + (long)r * inputs, sums + (long)r * groups,               \
-               y + (long)r * outputs + o, inputs, outputs, group)
+               y, type, (long)r * outputs + o, inputs, outputs, group)
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int o = 0; o < outputs; o += 4) {
         const uint32_t *p = packed + (long)o * (inputs / 8);
@@ -94,6 +122,8 @@ void mixprec_int4(const uint32_t *packed, const uint16_t *scales, const uint8_t 
             if (r < rows) ROWS_OF(1, 8);
         }
     }
+    free(room);
+    return 0;
 }
 
 /* Eight weights as floats; those of float8 e4m3 are too small by a factor of 2 to the 120, which scales have in them. */
@@ -116,7 +146,7 @@ INLINE floats widened(const int KIND, const uint8_t *from) {
 }
 
 INLINE void byte_block(const int KIND, const int OUTS, const int ROWS, const uint8_t *held, const float *scales,
-                       const float *x, float *y, int inputs, int outputs) {
+                       const float *x, void *y, int type, long place, int inputs, int outputs) {
     floats all[4][4];
     for (int o = 0; o < OUTS; o++)
         for (int r = 0; r < ROWS; r++) all[o][r] = (floats){0};
@@ -128,27 +158,30 @@ INLINE void byte_block(const int KIND, const int OUTS, const int ROWS, const uin
     for (int o = 0; o < OUTS; o++)
         for (int r = 0; r < ROWS; r++) {
             const float sum = total(all[o][r]);
-            y[(long)r * outputs + o] = (KIND == FP8 ? sum * 0x1p120f : sum) * scales[o];
+            put(y, type, place + (long)r * outputs + o, (KIND == FP8 ? sum * 0x1p120f : sum) * scales[o]);
         }
 }
 
-#define BYTES(KIND)                                                                                                  \
-    for (int o = 0; o < outputs; o += 4) {                                                                           \
-        const uint8_t *p = held + (long)o * inputs;                                                                  \
-        int r = 0;                                                                                                   \
-        for (; r + 2 <= rows; r += 2)                                                                                \
-            byte_block(KIND, 4, 2, p, scales + o, x + (long)r * inputs, y + (long)r * outputs + o, inputs, outputs); \
-        if (r < rows)                                                                                                \
-            byte_block(KIND, 4, 1, p, scales + o, x + (long)r * inputs, y + (long)r * outputs + o, inputs, outputs); \
-    }
+#define BYTES(KIND, ROWS)                                                                                              \
+    byte_block(KIND, 4, ROWS, p, scales + o, x + (long)r * inputs, y, type, (long)r * outputs + o, inputs, outputs)
 
-void mixprec_bytes(int kind, const uint8_t *held, const float *scales, const float *x, float *y, int rows, int inputs,
-                   int outputs, int threads) {
-    if (kind == INT8) {
+int mixprec_bytes(int kind, const uint8_t *held, const float *scales, const void *inputs_of, void *y, int type,
+                  int rows, int inputs, int outputs, int threads) {
+    float *room = type == FLOAT32 ? 0 : malloc((size_t)rows * inputs * sizeof(float));
+    if (type != FLOAT32 && !room) return 1;
+    const float *x = wide_inputs(inputs_of, type, (long)rows * inputs, room);
 #pragma omp parallel for num_threads(threads) schedule(static)
-        BYTES(INT8)
-    } else {
-#pragma omp parallel for num_threads(threads) schedule(static)
-        BYTES(FP8)
+    for (int o = 0; o < outputs; o += 4) {
+        const uint8_t *p = held + (long)o * inputs;
+        int r = 0;
+        if (kind == INT8) {
+            for (; r + 2 <= rows; r += 2) BYTES(INT8, 2);
+            if (r < rows) BYTES(INT8, 1);
+        } else {
+            for (; r + 2 <= rows; r += 2) BYTES(FP8, 2);
+            if (r < rows) BYTES(FP8, 1);
+        }
     }
+    free(room);
+    return 0;
 }

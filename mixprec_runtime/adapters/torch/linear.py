@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CompressedLinear", "NoPortableKernel", "kernel_for"]
+__all__ = ["CompressedLinear", "MovedLayer", "NoPortableKernel", "kernel_for"]
 
 from collections.abc import Callable
 
@@ -34,6 +34,22 @@ class NoPortableKernel(MixprecError):
 
     def __str__(self) -> str:
         return f"no kernel serves {self.layer} ({self.form}) here: {'; '.join(self.reasons)}"
+
+
+class MovedLayer(MixprecError):
+    """A compressed layer that is to lie elsewhere, or to be of another type, than its kernel was made for."""
+
+    def __init__(self, kernel: str, was: str, wanted: str) -> None:
+        super().__init__(kernel, was, wanted)
+        self.kernel = kernel
+        self.was = was
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"weights of {self.kernel} are laid out for {self.was}, and cannot become {self.wanted}\n"
+            "  try: load the mixture anew, with device= and dtype="
+        )
 
 
 class _Shaped:
@@ -80,6 +96,7 @@ class CompressedLinear(torch.nn.Module):
         self._stored = {suffix: of for suffix, of in stored.items() if suffix != "bias"}
         self._held: tuple[str, ...] = ()
         self.state: State = {}
+        self._product: compiled.Product | None = None
         self._is_hf_initialized = True  # transformers draws numbers for modules that do not say so
 
     def make_room(self, device: torch.device) -> None:
@@ -110,18 +127,32 @@ class CompressedLinear(torch.nn.Module):
     def _gather(self) -> None:
         """Looking parameters up by name for each token would cost a tenth of a small layer's time."""
         self.state = {name: getattr(self, f"held_{name}") for name in self._held}
+        self._product = compiled.product(self.kernel, self.state) if self.kernel in COMPILED else None
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> CompressedLinear:
+        before = {name: (held.device, held.dtype) for name, held in self.named_parameters()}
         super()._apply(fn, recurse)  # how torch moves a module to another device or type
+        for name, held in self.named_parameters():
+            if (held.device, held.dtype) != before[name] and name.startswith("held_"):
+                raise MovedLayer(self.kernel, f"{before[name][0]}, {before[name][1]}", f"{held.device}, {held.dtype}")
         self._gather()
         return self
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the product: it knows addresses, and a copy lies elsewhere."""
+        return {**self.__dict__, "_product": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self._gather()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The layer's output, in the type of ``x``."""
-        if self.kernel not in COMPILED:
+        product = self._product
+        if product is None:
             return apply(self.kernel, x, self.state, self.bias)
-        out = compiled.apply(self.kernel, x.reshape(-1, self.in_features), self.state)
-        out = out.reshape(*x.shape[:-1], self.out_features)
+        out = product(x.view(-1, self.in_features) if x.is_contiguous() else x.reshape(-1, self.in_features))
+        out = out.view(*x.shape[:-1], self.out_features)
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:

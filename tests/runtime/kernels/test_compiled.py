@@ -49,7 +49,7 @@ def test_it_is_the_product_with_the_float32_weight(form: Format, rows: int) -> N
     assert made is not None
     for dtype, bound in ((torch.float32, 2e-6), (torch.bfloat16, 2**-8), (torch.float16, 2**-10)):
         x = torch.randn(rows, 384).to(dtype)
-        found, wanted = compiled.apply(made[0], x, made[1]), x.to(torch.float32) @ layer.weight.t()
+        found, wanted = compiled.product(*made)(x), x.to(torch.float32) @ layer.weight.t()
         assert found.dtype is dtype
         assert float((found.to(torch.float32) - wanted).abs().max()) < bound * float(wanted.abs().max())
 
@@ -62,7 +62,7 @@ def test_every_finite_code_of_float8_is_widened_exactly() -> None:
     form = Format(kind=FormatKind.FP8, bits=8, scale="channel", dtype="F8_E4M3", activation=Activation.NONE)
     made = compiled.prepare(form, {"weight": weight, "weight_scale": torch.ones(28, 1)}, [28])
     assert made is not None
-    assert torch.equal(compiled.apply(made[0], torch.eye(8), made[1]), weight.to(torch.float32).t())
+    assert torch.equal(compiled.product(*made)(torch.eye(8)), weight.to(torch.float32).t())
 
 
 @needs_compiler

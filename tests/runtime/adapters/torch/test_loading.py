@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 import mixprec_runtime.torch  # noqa: E402
 from mixprec_doctor.records.format import Format, FormatKind  # noqa: E402
 from mixprec_runtime.adapters.bookkeeping import StrictLoadingError  # noqa: E402
-from mixprec_runtime.adapters.torch.linear import CompressedLinear  # noqa: E402
+from mixprec_runtime.adapters.torch.linear import CompressedLinear, MovedLayer  # noqa: E402
 from mixprec_runtime.adapters.torch.quantizer import (  # noqa: E402
     MixprecQuantizationConfig,
     MixprecQuantizer,
@@ -147,3 +149,20 @@ def test_a_model_on_several_devices_is_refused() -> None:
     quantizer = MixprecQuantizer(MixprecQuantizationConfig())
     with pytest.raises(SeveralDevices, match="one device"):
         quantizer.update_device_map({"model": "cpu", "lm_head": "cuda:0"})
+
+
+def test_a_copy_of_a_model_is_one_and_outlives_it(mixture: Made) -> None:
+    model = mixprec_runtime.torch.load(mixture.run_folder()).model
+    with torch.no_grad():
+        wanted = model(TOKENS).logits
+        copied = copy.deepcopy(model)
+        del model
+        gc.collect()
+        assert torch.equal(copied(TOKENS).logits, wanted)
+
+
+@pytest.mark.parametrize("wanted", [torch.float32, "meta"])
+def test_weights_that_are_laid_out_for_a_kernel_are_not_moved_under_it(mixture: Made, wanted: object) -> None:
+    model = mixprec_runtime.torch.load(mixture.run_folder()).model
+    with pytest.raises(MovedLayer, match="load the mixture anew"):
+        model.model.layers[0].mlp.gate_proj.to(wanted)
