@@ -98,10 +98,17 @@ class MixprecQuantizer(HfQuantizer):
         self._device = torch.device("cpu")
         self._replaced: Replaced | None = None
 
-    def update_tp_plan(self, config: Any) -> Any:  # noqa: ANN401
-        """Name the file that stands in for weights. Without this quantizer there is none, and nothing is loaded."""
+    def update_attn_implementation(self, config: Any) -> Any:  # noqa: ANN401
+        """Name the file that stands in for weights. Without this quantizer there is none, and nothing is loaded.
+
+        Of the calls before the files are looked for, releases give the config to one of these two or to both.
+        """
         config.transformers_weights = STAND_IN
         return config
+
+    def update_tp_plan(self, config: Any) -> Any:  # noqa: ANN401
+        """The same."""
+        return self.update_attn_implementation(config)
 
     def update_device_map(self, device_map: dict[str, Any] | None) -> dict[str, Any] | None:
         """One device. Raises SeveralDevices."""
@@ -126,8 +133,11 @@ class MixprecQuantizer(HfQuantizer):
             self._replaced = replace_layers(model, self._folder, raw, dtype=self._dtype, device=self._device)
         return model
 
-    def update_weight_conversions(self, weight_conversions: list[Any]) -> list[Any]:
-        """One rule for all; those of the model's checkpoints were used to name the tensors."""
+    def update_weight_conversions(self, weight_conversions: list[Any], *_: Any) -> list[Any]:  # noqa: ANN401
+        """One rule for all; those of the model's checkpoints were used to name the tensors.
+
+        Later releases give the model too.
+        """
         assert self._replaced is not None  # noqa: S101  transformers makes the model first
         return [_PlannedTensors(STAND_IN_TENSOR, self._replaced.first, operations=[_Nothing()])]
 
