@@ -106,7 +106,8 @@ def test_the_document_obeys_the_contract(mixture: Workshop, mixprec: Command) ->
     assert (document["schema"], document["mixprec"]) == ("mixprec.plan/1", __version__)
     for layer in document["layers"]:
         assert list(layer)[:7] == ["layer", "source", "format", "kernel", "tensors", "bytes", "bytes_per_rank"]
-        assert layer["kernel"] is None and len(layer["bytes_per_rank"]) == 2
+        assert len(layer["bytes_per_rank"]) == 2
+        assert layer["kernel"] is None or find_spec("torch")  # then there is an engine, and it tells its kernel
         assert layer["source"] in document["sources"]
     totals = document["totals"]
     assert list(totals) == ["bytes", "bf16_bytes", "by_format", "bytes_per_rank"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +57,23 @@ class Made:
         sources = {layer.layer: self.plan.sources[layer.source].path for layer in self.plan.layers}
         state = float32_mixture(base, {name: path for name, path in sources.items() if path != base})
         with torch.no_grad():
-            return float32_model(base, state)(tokens).logits
+            model = _with_experts(base, state) if any(".experts." in name for name in state) else None
+            return (model or float32_model(base, state))(tokens).logits
+
+
+def _with_experts(base: Path, state: Mapping[str, torch.Tensor]) -> Any:
+    """transformers stacks experts as it reads them from files."""
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM
+
+    with tempfile.TemporaryDirectory() as scratch:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in state.items()}, f"{scratch}/model.safetensors",
+            metadata={"format": "pt"},
+        )  # fmt: skip
+        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        (Path(scratch) / "config.json").write_text(json.dumps({**config, "dtype": "float32"}), encoding="utf-8")
+        return AutoModelForCausalLM.from_pretrained(scratch, dtype=torch.float32)
 
 
 def write_mixture(
@@ -66,7 +84,7 @@ def write_mixture(
     for name, form in formats.items():
         write_generated_model({**CONFIG, **config}, folder / name, format=form)
     if len(formats) == 1:
-        rules = rf"[{{targets: ['re:.*layers\..*_proj$'], source: {next(iter(formats))}}}]"
+        rules = rf"[{{targets: ['re:.*layers\..*(_proj|\.w[123])$'], source: {next(iter(formats))}}}]"
     sources = ", ".join(f"{name}: {{path: {name}}}" for name in formats)
     file = folder / "mixture.yaml"
     file.write_text(f"model: base\nsources: {{{sources}}}\nrules: {rules}\nignore: [lm_head]\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mixprec_doctor.environment.embedded import NEEDED, SERVING
 from mixprec_runtime.adapters.torch.command import serve_command
 from mixprec_runtime.adapters.torch.lacking import TorchLacks, refuse_lacking
 from mixprec_runtime.adapters.torch.options import BadOption, ServerOptions, read_options
@@ -91,6 +92,8 @@ def test_everything_that_is_missing_is_told_at_once(tmp_path: Path, monkeypatch:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in [*NEEDED, *SERVING]:  # one that is imported already counts as found, wherever it is
+        monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(TorchLacks, match=r"lacks: uvicorn, transformers of release 5 or later\n.*mixprec\[torch\]"):
         refuse_lacking()
     (tmp_path / "transformers" / "core_model_loading.py").write_text("")

@@ -48,6 +48,21 @@ FAMILIES = {
     },
 }  # fmt: skip
 
+EXPERTS = {
+    "mixtral": {
+        "model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "num_local_experts": 4,
+        "num_experts_per_tok": 2, "sliding_window": None,
+    },
+    "qwen 3": {
+        "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 64, "norm_topk_prob": True,
+    },
+    "qwen 2, with a shared expert": {
+        "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"], "num_experts": 4,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 128,
+    },
+}  # fmt: skip
+
 
 def logits(folder: Path, dtype: str) -> torch.Tensor:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
@@ -74,6 +89,27 @@ def test_each_format_gives_the_logits_of_its_float32_weights(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_gives_the_logits_of_its_float32_weights(family: str, tmp_path: Path) -> None:
     made = write_mixture(tmp_path, {"int8": FORMATS["int8"]}, **FAMILIES[family])
+    assert distance(logits(made.run_folder(), "float32"), made.reference()) < 1e-4
+
+
+@pytest.mark.parametrize("source", ["awq", "fp8"])
+@pytest.mark.parametrize("family", EXPERTS)
+def test_experts_stay_compressed_and_give_the_logits_of_their_float32_weights(
+    family: str, source: str, tmp_path: Path
+) -> None:
+    made = write_mixture(tmp_path, {source: FORMATS[source]}, **EXPERTS[family])
+    assert distance(logits(made.run_folder(), "float32"), made.reference()) < 1e-4
+    loaded = mixprec_runtime.torch.load(made.run_folder())
+    assert loaded.account.held_bytes == pytest.approx(made.plan.totals.bytes, rel=0.03)
+    assert isinstance(loaded.model.model.layers[1].mlp.experts.down[3], CompressedLinear)
+
+
+@pytest.mark.parametrize("family", EXPERTS)
+def test_plain_experts_beside_compressed_attention_are_stacked_as_transformers_does(
+    family: str, tmp_path: Path
+) -> None:
+    rules = r"[{targets: ['re:.*self_attn.*_proj$'], source: int8}]"
+    made = write_mixture(tmp_path, FORMATS, rules=rules, **EXPERTS[family])
     assert distance(logits(made.run_folder(), "float32"), made.reference()) < 1e-4
 
 

@@ -346,7 +346,7 @@ def test_a_server_that_ends_ends_its_streams_with_a_word(loaded: mixprec_runtime
         answer = server.send("/v1/completions", long)
         answer.readline()
         server.service.end()
-        last = answer.read().decode().split("\n\n")[-2]
+        last = answer.read().decode().split("\n\n")[-2].strip()
         assert json.loads(last.removeprefix("data: "))["error"]["message"] == "the server is ending"
         assert server.send("/health", None).status == 503
         assert server.ask("/v1/completions", completion("w5"))[0] == 503
