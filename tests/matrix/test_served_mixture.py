@@ -169,11 +169,12 @@ def test_greedy_text_is_sensible_and_the_same_after_a_second_start(served: Launc
 
 
 def test_the_run_folder_holds_no_weights(served: Launched, mix: Path) -> None:
-    from mixprec_runtime.runfolder import RUN_FILE
+    from mixprec_runtime.runfolder import RUN_FILE, STAND_IN
 
     folders = (cache_folder() / "runs").glob(f"{mix.stem}-*")
     folder = max(folders, key=lambda each: each.stat().st_mtime)
-    assert not list(folder.glob("*.safetensors"))
+    assert [file.name for file in folder.glob("*.safetensors")] == [STAND_IN]
+    assert (folder / STAND_IN).stat().st_size < 100
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["quantization_config"]["quant_method"] == "mixprec"
     assert (folder / RUN_FILE).is_file()
