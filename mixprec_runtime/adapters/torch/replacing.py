@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_doctor.records.format import FormatKind
 from mixprec_runtime.adapters.handed import Layouts
-from mixprec_runtime.adapters.portable_method import Stored
+from mixprec_runtime.adapters.torch.experts import ROLES, CompressedExperts
 from mixprec_runtime.adapters.torch.linear import CompressedLinear, kernel_for
 from mixprec_runtime.adapters.torch.names import Names, Stacked
 from mixprec_runtime.records.plan import LeftOut
@@ -91,37 +92,47 @@ def replace_layers(
         place = names.module(module)
         form, all_stored = layouts.of(config["modules"][module], module)
         stored = {suffix: of for suffix, of in all_stored.items() if f"{module}.{suffix}" not in dropped}
-        old = _linear(model, module, place)
-        assert isinstance(place, str)  # noqa: S101  _linear has seen it
-        kernel = kernel_for(
-            module, form, inputs=old.in_features, outputs=old.out_features, dtype=dtype, device=device
+        slot = _slot(model, module, place)
+        kernel = kernel_for(module, form, inputs=slot.inputs, outputs=slot.outputs, dtype=dtype, device=device)
+        layer = CompressedLinear(
+            kernel, form, stored, inputs=slot.inputs, outputs=slot.outputs, bias=slot.bias
         )  # fmt: skip
-        layers[place] = _compressed(kernel, form, stored, old)
-        model.set_submodule(place, layers[place])
-        members[place] = (module,)
-        places |= {tensor.name: f"{place}.{tensor.name.rpartition('.')[2]}" for tensor in tensors}
+        layers[slot.name] = layer
+        model.set_submodule(slot.name, layer)
+        members[slot.name] = (module,)
+        places |= {tensor.name: f"{slot.name}.{tensor.name.rpartition('.')[2]}" for tensor in tensors}
     return Replaced(
         planned=planned, left_out=left_out, places=places, layers=layers, members=members,
         sources=dict(config["modules"]), first=first,
     )  # fmt: skip
 
 
-def _compressed(kernel: str, form: Any, stored: Stored, old: torch.nn.Linear) -> CompressedLinear:  # noqa: ANN401
-    return CompressedLinear(
-        kernel, form, stored, inputs=old.in_features, outputs=old.out_features, bias=old.bias
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class _Slot:
+    name: str
+    inputs: int
+    outputs: int
+    bias: Parameter | None
 
 
-def _linear(model: torch.nn.Module, module: str, place: str | Stacked) -> torch.nn.Linear:
+def _slot(model: torch.nn.Module, module: str, place: str | Stacked) -> _Slot:
+    """Where a compressed layer goes; a stack of experts is taken apart for the first of its matrices."""
     if isinstance(place, Stacked):
-        raise NoSuchLayer(module, place.parameter, "one parameter for all experts")
+        parent, _, leaf = place.parameter.rpartition(".")
+        experts = model.get_submodule(parent)
+        if not isinstance(experts, CompressedExperts):
+            experts = CompressedExperts(parent, experts)
+            model.set_submodule(parent, experts)
+        role = ROLES[leaf, place.part]
+        inputs, outputs = experts.shape(role)
+        return _Slot(name=f"{parent}.{role}.{place.expert}", inputs=inputs, outputs=outputs, bias=None)
     try:
         found = model.get_submodule(place)
     except AttributeError:
         raise NoSuchLayer(module, place, "none of that name") from None
     if not isinstance(found, torch.nn.Linear):
         raise NoSuchLayer(module, place, f"a {type(found).__name__} there")
-    return found
+    return _Slot(name=place, inputs=found.in_features, outputs=found.out_features, bias=found.bias)
 
 
 def _module(name: str) -> str:

@@ -55,11 +55,11 @@ EXPERTS = {
     },
     "qwen 3": {
         "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4,
-        "num_experts_per_tok": 2, "moe_intermediate_size": 64, "norm_topk_prob": True,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 128, "norm_topk_prob": True,
     },
     "qwen 2, with a shared expert": {
         "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"], "num_experts": 4,
-        "num_experts_per_tok": 2, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 128,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 128, "shared_expert_intermediate_size": 128,
     },
 }  # fmt: skip
 
@@ -92,7 +92,7 @@ def test_each_family_gives_the_logits_of_its_float32_weights(family: str, tmp_pa
     assert distance(logits(made.run_folder(), "float32"), made.reference()) < 1e-4
 
 
-@pytest.mark.parametrize("source", ["awq", "fp8"])
+@pytest.mark.parametrize("source", ["gptq", "awq", "fp8"])
 @pytest.mark.parametrize("family", EXPERTS)
 def test_experts_stay_compressed_and_give_the_logits_of_their_float32_weights(
     family: str, source: str, tmp_path: Path
@@ -100,7 +100,7 @@ def test_experts_stay_compressed_and_give_the_logits_of_their_float32_weights(
     made = write_mixture(tmp_path, {source: FORMATS[source]}, **EXPERTS[family])
     assert distance(logits(made.run_folder(), "float32"), made.reference()) < 1e-4
     loaded = mixprec_runtime.torch.load(made.run_folder())
-    assert loaded.account.held_bytes == pytest.approx(made.plan.totals.bytes, rel=0.03)
+    assert 0.9 < loaded.account.held_bytes / made.plan.totals.bytes < 1.03  # less: an order of groups that says nothing
     assert isinstance(loaded.model.model.layers[1].mlp.experts.down[3], CompressedLinear)
 
 
