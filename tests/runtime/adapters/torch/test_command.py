@@ -30,7 +30,14 @@ def test_the_whole_command() -> None:
         sys.executable, "-m", "mixprec_runtime.adapters.torch.server", "/run", "--served-model-name", "mix", "--host",
         "127.0.0.1", "--port", "8000",
     )  # fmt: skip
-    assert (made().environment, made().url) == ({}, "http://127.0.0.1:8000")
+    assert made().url == "http://127.0.0.1:8000"
+
+
+def test_threads_wait_asleep_unless_somebody_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert made().environment == {"OMP_WAIT_POLICY": "passive"}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert made().environment == {}
 
 
 def test_a_mix_file_says_what_it_says_to_other_engines_and_arguments_win() -> None:
