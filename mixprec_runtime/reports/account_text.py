@@ -131,6 +131,9 @@ def _layers(accounts: tuple[LoadAccount, ...]) -> list[LayerMemory]:
     return [layer for account in accounts for layer in account.layers]
 
 
+LINEAR = ("Method", "Kernel", "portable", "compiled", "Scheme", "CompressedTensors")
+
+
 def _is_linear(layer: LayerMemory) -> bool:
     """Engines' classes say so in their names; the embedded one names its kernel, or PyTorch's own layer."""
-    return any(word in layer.method for word in ("Method", "Kernel", "portable")) or layer.method == "Linear"
+    return layer.method == "Linear" or any(word in layer.method for word in LINEAR)

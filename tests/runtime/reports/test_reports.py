@@ -39,6 +39,17 @@ def test_bytes_are_decimal(count: float, text: str) -> None:
     assert human_bytes(count) == text
 
 
+@pytest.mark.parametrize(
+    "method", ["GPTQMarlinLinearScheme", "CompressedTensorsW8A8Int8", "compiled int4", "portable tiles", "Linear"]
+)
+def test_every_engine_s_way_to_serve_a_linear_layer_is_told(method: str, shop: Workshop) -> None:
+    shop.checkpoint("base")
+    served = replace(ACCOUNT.layers[0], method=method)
+    text = render(account_text(shop.plan("model: base\n"), (replace(ACCOUNT, layers=(served, ACCOUNT.layers[1])),)))
+    assert f"1 x gptq-int4-g16: {method}" in text
+    assert "Rotary" not in text
+
+
 def test_a_ratio_of_nothing_is_a_dash() -> None:
     assert (ratio(1, 4), ratio(1, 0)) == ("25.0 %", "-")
 
