@@ -27,7 +27,7 @@ def engine(session: nox.Session, cell: str) -> None:
 @nox.session(venv_backend="none")
 @nox.parametrize("cell", [cell.name for cell in cells_of("engine")])
 def engine_heavy(session: nox.Session, cell: str) -> None:
-    """What takes longer still: tensor parallelism, experts, faults at every stage, checkpoints of other tools."""
+    """What takes longer still: tensor parallelism, experts, fused units, faults at every stage, other tools."""
     _inside(session, cell, "engine and heavy", [MATRIX])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mixprec_runtime.planning.units import FUSED
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.heavy]
 
 MODELS = ("llama", "qwen2", "qwen3", "mistral", "gemma2")
 

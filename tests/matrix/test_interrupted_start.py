@@ -12,7 +12,7 @@ from mixprec_runtime.demo.checkpoints import DemoCheckpoints
 from mixprec_runtime.demo.mixture import mix_text
 from tests.matrix.launches import start
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.heavy]
 
 
 @pytest.mark.parametrize("moment", ["starting the engine", "loading the planned tensors"])
