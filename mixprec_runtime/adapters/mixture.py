@@ -23,6 +23,9 @@ from mixprec_runtime.adapters.proof import KernelVerdict
 from mixprec_runtime.kernels.placeholder import Placeholder
 
 PLAIN = FormatKind.PLAIN.value
+WEIGHT = ".weight"
+BY_NAME = ("modules", "formats", "names", "handed", "shared", "scaled")
+"""Tables of a Mixture whose keys are names of modules."""
 
 
 class UnplannedLayer(MixprecError):
@@ -133,6 +136,12 @@ class Mixture:
         self.proofs: dict[tuple[object, ...], KernelVerdict] = {}
         self.experts = ExpertNames(modules)
 
+    def rename(self, mapper: Any) -> None:  # noqa: ANN401  the engine's
+        """Take the names that the model gives to checkpoint names, in every table."""
+        for table in BY_NAME:
+            setattr(self, table, _renamed(getattr(self, table), mapper))
+        self.experts = ExpertNames(self.modules)
+
     def __repr__(self) -> str:
         methods = {name: config.get_name() for name, config in self.inner.items()}
         return f"{type(self).__name__}({methods})"
@@ -196,3 +205,9 @@ class Mixture:
     def sources_of(self, prefix: str) -> tuple[str, ...]:
         """All sources that an engine layer's parts come from, the one whose config serves it first."""
         return tuple(dict.fromkeys(self.modules[part] for part in self.members(prefix) if part in self.modules))
+
+
+def _renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A table by the engine's names of modules; engines' mappers rename tensors, by what surrounds their names."""
+    found = mapper.apply_dict({f"{module}{WEIGHT}": value for module, value in table.items()})
+    return {name.removesuffix(WEIGHT): value for name, value in found.items()}

@@ -117,9 +117,7 @@ class MixprecConfig(Mixture, QuantizationConfig):
 
     def apply_weight_name_mapper(self, hf_to_sglang_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
-        for table in ("modules", "formats", "names", "handed", "shared", "scaled"):
-            setattr(self, table, hf_to_sglang_mapper.apply_dict(getattr(self, table)))
-        self.experts = type(self.experts)(self.modules)
+        self.rename(hf_to_sglang_mapper)
         for config in self.inner.values():
             config.apply_weight_name_mapper(hf_to_sglang_mapper)
 

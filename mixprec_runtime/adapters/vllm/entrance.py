@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["MixprecEntrance"]
 
-from typing import Any, NoReturn
+from typing import Any
 
 from vllm.model_executor.layers.quantization.base_config import QuantizationConfig
 
@@ -15,7 +15,7 @@ from mixprec_runtime.method import METHOD
 
 
 class MixprecEntrance(QuantizationConfig):
-    """Never made itself: ``from_config`` gives a MixprecConfig."""
+    """Never made itself, and so without what is asked of objects: ``from_config`` gives a MixprecConfig."""
 
     @classmethod
     def get_name(cls) -> str:
@@ -43,11 +43,3 @@ class MixprecEntrance(QuantizationConfig):
 
         open_doors()
         return MixprecConfig.from_config(config)
-
-    def get_supported_act_dtypes(self) -> NoReturn:
-        """Not asked of a class of which there is no object."""
-        raise NotImplementedError
-
-    def get_quant_method(self, layer: object, prefix: str) -> NoReturn:
-        """Not asked of a class of which there is no object."""
-        raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MixprecConfig"]
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from vllm.model_executor.layers.quantization.base_config import QuantizationConf
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
 from mixprec_doctor.records.format import FormatKind
-from mixprec_runtime.adapters.expertnames import ExpertNames
 from mixprec_runtime.adapters.fallback import with_choice, with_fallback
 from mixprec_runtime.adapters.handed import Handed, Layouts
 from mixprec_runtime.adapters.mixture import Mixture, UnplannedLayer, as_planned
@@ -25,14 +24,6 @@ from mixprec_runtime.adapters.vllm.parts import PARTS
 from mixprec_runtime.adapters.vllm.portable_experts import ExpertLayout
 from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.runfolder import METHOD
-
-WEIGHT = ".weight"
-
-
-def renamed(table: Mapping[str, Any], mapper: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A table by the engine's names of modules; the engine's mappers rename tensors, by what surrounds their names."""
-    found = mapper.apply_dict({f"{module}{WEIGHT}": value for module, value in table.items()})
-    return {name.removesuffix(WEIGHT): value for name, value in found.items()}
 
 
 class MixprecConfig(Mixture, QuantizationConfig):
@@ -97,9 +88,7 @@ class MixprecConfig(Mixture, QuantizationConfig):
 
     def apply_vllm_mapper(self, hf_to_vllm_mapper: Any) -> None:  # noqa: ANN401
         """Rename the planned modules as the model renames checkpoint names."""
-        for table in ("modules", "formats", "names", "handed", "shared", "scaled"):
-            setattr(self, table, renamed(getattr(self, table), hf_to_vllm_mapper))
-        self.experts = ExpertNames(self.modules)
+        self.rename(hf_to_vllm_mapper)
         for config in self.inner.values():
             config.apply_vllm_mapper(hf_to_vllm_mapper)
 

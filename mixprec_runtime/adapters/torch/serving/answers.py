@@ -6,6 +6,7 @@ __all__ = ["Answers", "ChatAnswers", "CompletionAnswers", "usage_of"]
 
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def usage_of(usages: Sequence[Usage]) -> Json:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-class Answers:
+class Answers(ABC):
     """One request's answers: the same id, time and model in each. ``counted``: every piece has room for usage."""
 
     PREFIX = ""
@@ -62,11 +63,13 @@ class Answers:
     def _part(self, choices: list[Json]) -> Json:
         return {**self._head(self.PIECE), "choices": choices, **({"usage": None} if self.counted else {})}
 
+    @abstractmethod
     def _choice(self, at: int, text: str, finish: str) -> Json:
-        raise NotImplementedError
+        """An answer, whole."""
 
+    @abstractmethod
     def _piece(self, at: int, text: str, finish: str | None) -> Json:
-        raise NotImplementedError
+        """Some of an answer, or why it ended."""
 
 
 class CompletionAnswers(Answers):
