@@ -183,6 +183,20 @@ class Mixture:
             return self.parts.placeholder(stand_in, handed.format, handed.stored)
         return self.parts.portable(handed.kernel, handed.format, handed.stored)
 
+    def asked_as(self, config: Any, prefix: str) -> str:  # noqa: ANN401  a source's
+        """The name under which a source's config is asked for a layer.
+
+        GPTQ's overrides by pattern (``dynamic``) name modules of the checkpoint; engines hold them against their own
+        name of a fused layer, which they miss. All parts of it are of one format, so the first one stands for it.
+        """
+        return self.members(prefix)[0] if getattr(config, "dynamic", None) else prefix
+
+    def cache_method(self, layer: torch.nn.Module, prefix: str) -> Any:  # noqa: ANN401  the engine's
+        """What an attention loads the scales of its cache with; None where the plan has none for it."""
+        attention = next((name for name in (prefix, prefix.rpartition(".")[0]) if name in self.scaled), None)
+        config = self.inner.get(self.modules[attention]) if attention is not None else None
+        return config.get_quant_method(layer, prefix) if config is not None else None
+
     def members(self, prefix: str) -> tuple[str, ...]:
         """The checkpoint modules that an engine layer unites; itself, where it unites none."""
         if found := self.experts.members(prefix):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MixprecModelLoader", "held_elsewhere"]
+__all__ = ["MixprecModelLoader", "held_elsewhere", "place_here"]
 
 import copy
 import logging
@@ -86,12 +86,7 @@ class MixprecModelLoader(DefaultModelLoader):
         if model_config.quantization != METHOD:
             self._load = None
             return super().load_model(model_config=model_config, device_config=device_config)
-        tensor = get_tensor_model_parallel_world_size()
-        place = Place(
-            rank=int(get_pp_group().rank_in_group * tensor + get_tensor_model_parallel_rank()),
-            world=int(get_pp_group().world_size * tensor),
-        )
-        self._load = StrictLoad(Path(model_config.model_path), place=place, logger=logger)
+        self._load = StrictLoad(Path(model_config.model_path), place=place_here(), logger=logger)
         model = super().load_model(model_config=model_config, device_config=device_config)
         self._load.finish(model, _mixture_of(model), named=method_name)
         return model
@@ -110,6 +105,15 @@ def _loading_by(model: nn.Module, load: Callable[[Any], object]) -> Iterator[Non
 def _mixture_of(model: nn.Module) -> Mixture | None:
     configs = (getattr(module, "quant_config", None) for module in model.modules())
     return next((config for config in configs if isinstance(config, Mixture)), None)
+
+
+def place_here() -> Place:
+    """Which rank this process is, over the stages of a pipeline."""
+    tensor = get_tensor_model_parallel_world_size()
+    return Place(
+        rank=int(get_pp_group().rank_in_group * tensor + get_tensor_model_parallel_rank()),
+        world=int(get_pp_group().world_size * tensor),
+    )
 
 
 def held_elsewhere(name: str, model: nn.Module) -> bool:

@@ -9,19 +9,13 @@ from collections.abc import Iterator
 
 import sglang.srt.layers.quantization  # noqa: F401  before the layers: earlier releases import in a circle
 import torch
-from sglang.srt.distributed.parallel_state import (
-    get_pp_group,
-    get_tensor_model_parallel_rank,
-    get_tensor_model_parallel_world_size,
-)
 from sglang.srt.layers import linear
 from sglang.srt.layers.linear import LinearBase, MergedColumnParallelLinear, ReplicatedLinear
 
 from mixprec_runtime.adapters.mixed_linear import MixedLinear
 from mixprec_runtime.adapters.sglang.kept import may_be_kept
-from mixprec_runtime.adapters.sglang.loader import MixprecModelLoader, held_elsewhere
+from mixprec_runtime.adapters.sglang.loader import MixprecModelLoader, held_elsewhere, place_here
 from mixprec_runtime.adapters.sglang.quantization import MixprecConfig
-from mixprec_runtime.adapters.strict import Place
 from mixprec_runtime.adapters.surface import Surface
 
 TrueMixedPrecisionLoader = MixprecModelLoader
@@ -40,14 +34,6 @@ def _rename(config: MixprecConfig, model: torch.nn.Module) -> None:
 def _surroundings(base: str, dtype: torch.dtype) -> Iterator[None]:
     """None to be made: what layers ask for is set for the whole process when the engine's server begins."""
     yield
-
-
-def _place() -> Place:
-    tensor = get_tensor_model_parallel_world_size()
-    return Place(
-        rank=int(get_pp_group().rank_in_group * tensor + get_tensor_model_parallel_rank()),
-        world=int(get_pp_group().world_size * tensor),
-    )
 
 
 def _finish(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
@@ -76,7 +62,7 @@ SURFACE = MixedPrecisionLinear.surface = Surface(
     newer_loaders=linear.WEIGHT_LOADER_V2_SUPPORTED,
     rename=_rename,
     surroundings=_surroundings,
-    place=_place,
+    place=place_here,
     elsewhere=held_elsewhere,
     kept=may_be_kept,
     finish=_finish,

@@ -128,7 +128,7 @@ class MixprecConfig(Mixture, QuantizationConfig):
     def get_quant_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
         """The engine's own method for the layer's source; None where the engine's default serves."""
         if isinstance(layer, RadixAttention):
-            return self._cache_method(layer, prefix)
+            return self.cache_method(layer, prefix)
         source = self.source_of(prefix)
         if source is None:
             if isinstance(layer, LinearBase):
@@ -171,14 +171,9 @@ class MixprecConfig(Mixture, QuantizationConfig):
         return handed if (inputs, outputs) == (handed.inputs, sum(handed.outputs)) else None
 
     def _ask(self, config: Any, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:  # noqa: ANN401
-        """A source's config for a layer's method.
-
-        GPTQ's overrides by pattern (``dynamic``) name modules of the checkpoint; the engine holds them against its own
-        name of a fused layer, which they miss. All parts of it are of one format, so the first one stands for it.
-        """
+        """A source's config for a layer's method."""
         config.packed_modules_mapping = self.packed_modules_mapping
-        asked_as = self.members(prefix)[0] if getattr(config, "dynamic", None) else prefix
-        return config.get_quant_method(layer, asked_as)
+        return config.get_quant_method(layer, self.asked_as(config, prefix))
 
     def _refuses_type(self, config: QuantizationConfig, source: str) -> bool:
         """Whether a source's config does not take the type that the model is made in."""
@@ -243,12 +238,6 @@ class MixprecConfig(Mixture, QuantizationConfig):
         if method is None:
             raise UnservableExperts(prefix, (f"{config.get_name()} of this release has no method for experts",))
         return method
-
-    def _cache_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
-        """What an attention loads the scales of its cache with; None where the plan has none for it."""
-        attention = next((name for name in (prefix, prefix.rpartition(".")[0]) if name in self.scaled), None)
-        config = self.inner.get(self.modules[attention]) if attention is not None else None
-        return config.get_quant_method(layer, prefix) if config is not None else None
 
 
 def _config_of(

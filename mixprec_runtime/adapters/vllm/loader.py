@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MixprecModelLoader", "held_elsewhere"]
+__all__ = ["MixprecModelLoader", "held_elsewhere", "place_here"]
 
 import logging
 import time
@@ -57,12 +57,16 @@ class MixprecModelLoader(DefaultModelLoader):
 
 
 def _strict(model_config: ModelConfig) -> StrictLoad:
+    return StrictLoad(Path(model_config.model), place=place_here(), logger=logger)
+
+
+def place_here() -> Place:
+    """Which rank this process is, over the stages of a pipeline."""
     tensor = get_tensor_model_parallel_world_size()
-    place = Place(
+    return Place(
         rank=int(get_pp_group().rank_in_group * tensor + get_tensor_model_parallel_rank()),
         world=int(get_pp_group().world_size * tensor),
     )
-    return StrictLoad(Path(model_config.model), place=place, logger=logger)
 
 
 def held_elsewhere(name: str, model: nn.Module) -> bool:

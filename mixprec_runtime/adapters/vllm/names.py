@@ -10,17 +10,15 @@ from collections.abc import Iterator
 import torch
 import vllm.config
 from vllm.config import ModelConfig, VllmConfig, set_current_vllm_config
-from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.model_executor.layers import linear
 from vllm.model_executor.layers.linear import LinearBase, MergedColumnParallelLinear, ReplicatedLinear
 from vllm.model_executor.model_loader.utils import process_weights_after_loading
 from vllm.plugins import load_general_plugins
 
 from mixprec_runtime.adapters.mixed_linear import MixedLinear
-from mixprec_runtime.adapters.strict import Place
 from mixprec_runtime.adapters.surface import Surface
 from mixprec_runtime.adapters.vllm.kept import may_be_kept
-from mixprec_runtime.adapters.vllm.loader import MixprecModelLoader, held_elsewhere
+from mixprec_runtime.adapters.vllm.loader import MixprecModelLoader, held_elsewhere, place_here
 from mixprec_runtime.adapters.vllm.quantization import MixprecConfig
 
 TrueMixedPrecisionLoader = MixprecModelLoader
@@ -55,14 +53,6 @@ def _current() -> VllmConfig | None:
     return found if found.model_config is not None else None
 
 
-def _place() -> Place:
-    tensor = get_tensor_model_parallel_world_size()
-    return Place(
-        rank=int(get_pp_group().rank_in_group * tensor + get_tensor_model_parallel_rank()),
-        world=int(get_pp_group().world_size * tensor),
-    )
-
-
 def _finish(model: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     process_weights_after_loading(model, vllm.config.get_current_vllm_config().model_config, device)
 
@@ -84,7 +74,7 @@ SURFACE = MixedPrecisionLinear.surface = Surface(
     newer_loaders=linear.WEIGHT_LOADER_V2_SUPPORTED,
     rename=_rename,
     surroundings=_surroundings,
-    place=_place,
+    place=place_here,
     elsewhere=held_elsewhere,
     kept=may_be_kept,
     finish=_finish,

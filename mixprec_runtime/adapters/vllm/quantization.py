@@ -95,7 +95,7 @@ class MixprecConfig(Mixture, QuantizationConfig):
     def get_quant_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
         """The engine's own method for the layer's source; None where the engine's default serves."""
         if hasattr(layer, "kv_cache_dtype"):
-            return self._cache_method(layer, prefix)
+            return self.cache_method(layer, prefix)
         source = self.source_of(prefix)
         if source is None:
             if isinstance(layer, LinearBase):
@@ -111,20 +111,12 @@ class MixprecConfig(Mixture, QuantizationConfig):
             return UnquantizedLinearMethod() if isinstance(layer, LinearBase) else None
         config.packed_modules_mapping = self.packed_modules_mapping
         with kept_from(handed.without if handed is not None else ()):
-            method = config.get_quant_method(layer, self._asked_as(config, prefix))
+            method = config.get_quant_method(layer, self.asked_as(config, prefix))
         if method is None or not isinstance(layer, LinearBase | ParallelLMHead):
             return method
         if handed is not None:
             return with_choice(method, handed, PARTS)
         return with_fallback(method, kind, self.proofs, lambda: self.layout(source, prefix), PARTS)
-
-    def _asked_as(self, config: QuantizationConfig, prefix: str) -> str:
-        """The name under which a source's config is asked for a layer.
-
-        GPTQ's overrides by pattern (``dynamic``) name modules of the checkpoint; the engine holds them against its own
-        name of a fused layer, which they miss. All parts of it are of one format, so the first one stands for it.
-        """
-        return self.members(prefix)[0] if getattr(config, "dynamic", None) else prefix
 
     def _experts_method(self, layer: torch.nn.Module, prefix: str, source: str) -> QuantizeMethodBase:
         config, kind = self.inner.get(source), self.kind_of(prefix)
@@ -147,12 +139,6 @@ class MixprecConfig(Mixture, QuantizationConfig):
 
         wanted = None if kind is FormatKind.PLAIN else ask
         return experts_method(layer, prefix, ask=wanted, layout=layout, refused=refused)
-
-    def _cache_method(self, layer: torch.nn.Module, prefix: str) -> QuantizeMethodBase | None:
-        """What an attention loads the scales of its cache with; None where the plan has none for it."""
-        attention = next((name for name in (prefix, prefix.rpartition(".")[0]) if name in self.scaled), None)
-        config = self.inner.get(self.modules[attention]) if attention is not None else None
-        return config.get_quant_method(layer, prefix) if config is not None else None
 
     def get_cache_scale_mapper(self) -> Any:  # noqa: ANN401
         """How the engine renames scales of the key-value cache: as it does for any of the sources (since 0.23)."""

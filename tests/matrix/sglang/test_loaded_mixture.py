@@ -125,3 +125,17 @@ def test_a_tensor_that_the_engine_renames_to_a_name_that_no_parameter_has_is_ref
     assert "parameter model.layers.0.mlp.gate_up_proj.weight_scale_inv" in told
     kept = json.loads((run / "account.rank0.json").read_text(encoding="utf-8"))
     assert len(kept["faults"]) == len(told)
+
+
+def test_a_module_at_the_end_of_a_name_is_renamed_as_the_model_renames_its_tensors(loaded: Loaded) -> None:
+    utils = pytest.importorskip("sglang.srt.models.utils")
+    if not hasattr(utils, "WeightsMapper"):
+        pytest.skip("this release of SGLang has no mapper of names")
+    from mixprec_runtime.adapters.sglang.quantization import MixprecConfig
+
+    config = MixprecConfig({"lm_head": "model", "model.norm": "model"}, {"lm_head": "plain", "model.norm": "plain"}, {})
+    config.apply_weight_name_mapper(
+        utils.WeightsMapper(orig_to_new_prefix={"lm_head.": "language_model.lm_head.", "model.": "language_model."})
+    )
+    assert config.source_of("language_model.lm_head") == "model"
+    assert config.planned_members("language_model.norm") == ("model.norm",)
