@@ -1,0 +1,1 @@
+"""Fitting: which unit of a model to take from which checkpoint; pure decisions on measured losses."""
