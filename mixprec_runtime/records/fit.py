@@ -21,6 +21,7 @@ class Option:
     """A source from which a unit can be served.
 
     ``bytes`` and ``bytes_per_rank`` count the unit's modules with all that follows them (biases, a smoothed norm).
+    ``follows`` are modules beside the unit's own that come from this source with it (norms, by checkpoint names).
     ``seconds`` is the time of one row through its kernels, where every one of them was timed.
     """
 
@@ -28,6 +29,7 @@ class Option:
     format: Format
     bytes: int
     bytes_per_rank: tuple[int, ...]
+    follows: tuple[str, ...] = ()
     seconds: float | None = None
 
 
@@ -113,12 +115,14 @@ class Losses:
     With ``method`` "kl" these are nats a token: the Kullback-Leibler divergence of the next-token distribution on a
     text, with that unit alone taken from that source. With "error" they are numbers without a unit: the relative
     squared error of the weights, ``|W - W'|^2 / |W|^2``, summed over a unit's modules weighted by their parameters'
-    share of the model. ``pairs`` are of units of one layer.
+    share of the model. ``pairs`` are of units of one layer. ``scaled`` choices change the output of their layer so much
+    less than another source of their unit that theirs is the other's loss, scaled by the squares of these changes.
     """
 
     method: str  # "kl" or "error"
     alone: Mapping[Choice, float]
     pairs: tuple[PairLoss, ...] = ()
+    scaled: frozenset[Choice] = frozenset()
     text: str | None = None  # what it was measured on
     tokens: int = 0
     seconds: float = 0.0  # that measuring took; 0 where all was known
