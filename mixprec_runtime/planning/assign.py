@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mixprec_doctor.records.finding import Finding, Remedy, Severity
 from mixprec_runtime.planning.modules import CLASSES
-from mixprec_runtime.planning.targets import matches
+from mixprec_runtime.planning.targets import Targets, matches
 from mixprec_runtime.planning.units import FUSED
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule
 
@@ -36,15 +36,13 @@ def assign(mix: Mix, classes: Mapping[str, str | None]) -> tuple[dict[str, Assig
     matched: dict[int, int] = dict.fromkeys(range(len(mix.rules)), 0)
     decided = dict(matched)
     assigned: dict[str, Assignment] = {}
+    targets = [Targets(rule.targets) for rule in mix.rules]
+    ignored = Targets(mix.ignore)
     for module, kind in classes.items():
-        hits = [
-            position
-            for position, rule in enumerate(mix.rules)
-            if any(matches(target, module, kind) for target in rule.targets)
-        ]
+        hits = [position for position, each in enumerate(targets) if each.match(module, kind)]
         for position in hits:
             matched[position] += 1
-        if any(matches(target, module, kind) for target in mix.ignore):
+        if ignored.match(module, kind):
             assigned[module] = Assignment(source=BASE_SOURCE, by="ignore")
         elif hits:
             decided[hits[0]] += 1
@@ -60,12 +58,13 @@ def assign(mix: Mix, classes: Mapping[str, str | None]) -> tuple[dict[str, Assig
 
 
 def _idle_targets(mix: Mix, classes: Mapping[str, str | None], matched: Mapping[int, int]) -> list[tuple[Rule, str]]:
+    names = {*classes, *classes.values()}
     return [
         (rule, target)
         for at, rule in enumerate(mix.rules)
         if matched[at] and len(rule.targets) > 1
         for target in rule.targets
-        if not any(matches(target, module, kind) for module, kind in classes.items())
+        if target not in names and not any(matches(target, module, kind) for module, kind in classes.items())
     ]
 
 

@@ -18,6 +18,7 @@ from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.planning.assign import Assignment
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
 from mixprec_runtime.records.mix import Mix
+from mixprec_runtime.records.plan import PlanFinding
 
 NAME = re.compile(
     r"(?P<attention>.+?)"
@@ -56,14 +57,14 @@ def plan_cache_scales(
         return (), tuple(_left_out(mix, source, names) for source, names in left.items())
     findings: list[Finding] = []
     if split := [each for each in found if _split(each, held)]:
-        findings.append(_from_two(split))
+        findings.append(_from_two(split, assigned))
     scales = tuple(
         CacheScales(attention=each.name, source=each.keys, tensors=held[each.keys][each.name])
         for each in found
         if each not in split
     )
     if several := [each for each in scales if any(prod(t.shape) != 1 for t in each.tensors.values())]:
-        findings.append(_per_head(several))
+        findings.append(_per_head(several, assigned))
     if scales and (without := _without(assigned, {each.name for each in found})):
         findings.append(_default_scales(without))
     return scales, tuple(findings)
@@ -109,6 +110,10 @@ def _wanted(mix: Mix) -> bool:
     return said.startswith("fp8") and "e5m2" not in said and not said.endswith("per_token_head")
 
 
+def _projections(attention: str, assigned: Mapping[str, Assignment]) -> tuple[str, ...]:
+    return tuple(full for part in (*KEYS, *VALUES) if (full := f"{attention}.{part}") in assigned)
+
+
 def _without(assigned: Mapping[str, Assignment], scaled: set[str]) -> list[str]:
     attentions = dict.fromkeys(
         module.rpartition(".")[0] for module in assigned if module.rpartition(".")[2] in ("k_proj", "qkv_proj")
@@ -128,8 +133,8 @@ def _left_out(mix: Mix, source: str, attentions: list[str]) -> Finding:
     )
 
 
-def _from_two(attentions: list[_Attention]) -> Finding:
-    return Finding(
+def _from_two(attentions: list[_Attention], assigned: Mapping[str, Assignment]) -> Finding:
+    return PlanFinding(
         code="MP639",
         severity=Severity.ERROR,
         summary=f"keys and values of attentions have two sources, of which one has scales of the key-value cache"
@@ -137,17 +142,19 @@ def _from_two(attentions: list[_Attention]) -> Finding:
         cause="An engine keeps the scales of keys and values in one place, from one calibration.",
         evidence=tuple(f"{each.name}: keys from {each.keys}, values from {each.values}" for each in attentions),
         remedy=Remedy(text="Let k_proj and v_proj come from one source, or leave kv_cache_dtype out."),
+        modules=tuple(_projections(each.name, assigned) for each in attentions),
     )
 
 
-def _per_head(scales: list[CacheScales]) -> Finding:
-    return Finding(
+def _per_head(scales: list[CacheScales], assigned: Mapping[str, Assignment]) -> Finding:
+    return PlanFinding(
         code="MP639",
         severity=Severity.ERROR,
         summary=f"scales of the key-value cache stand for single heads ({len(scales)})",
         cause="Engines take such scales only where the whole model has them, and a mixture does not.",
         evidence=tuple(f"{each.attention}: source {each.source}" for each in scales),
         remedy=Remedy(text="Take them from a source with one scale for all heads, or leave kv_cache_dtype out."),
+        modules=tuple(_projections(each.attention, assigned) for each in scales),
     )
 
 

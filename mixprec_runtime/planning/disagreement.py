@@ -13,6 +13,7 @@ from mixprec_runtime.checkpoint.formats import ModuleWeights
 from mixprec_runtime.checkpoint.stated import ALL_INPUTS, StatedFormat, StatedPlain, stated_format
 from mixprec_runtime.records.checkpoint import TensorHeader
 from mixprec_runtime.records.mix import Mix
+from mixprec_runtime.records.plan import PlanFinding
 
 UNSERVED_KINDS = frozenset({FormatKind.NVFP4, FormatKind.MXFP4})
 SERVED_VARIANTS = frozenset({None, "gptq_v2"})
@@ -31,16 +32,16 @@ class Taken:
 
 def find_disagreements(mix: Mix, taken: Iterable[Taken]) -> list[Finding]:
     """MP634 for each source: an error for what changes how an engine reads weights, a warning for the rest."""
-    grave: dict[str, list[str]] = {}
-    slight: dict[str, list[str]] = {}
+    grave: dict[str, dict[str, str]] = {}
+    slight: dict[str, dict[str, str]] = {}
     for each in taken:
         errors, warnings = _differences(each)
         for found, differences in ((grave, errors), (slight, warnings)):
             if differences:
-                found.setdefault(each.source, []).append(f"{each.module}: {'; '.join(differences)}")
+                found.setdefault(each.source, {})[each.module] = "; ".join(differences)
     return [
-        *(_finding(mix, source, evidence, Severity.ERROR) for source, evidence in grave.items()),
-        *(_finding(mix, source, evidence, Severity.WARNING) for source, evidence in slight.items()),
+        *(_finding(mix, source, found, Severity.ERROR) for source, found in grave.items()),
+        *(_finding(mix, source, found, Severity.WARNING) for source, found in slight.items()),
     ]
 
 
@@ -52,13 +53,14 @@ def find_unserved(mix: Mix, taken: Iterable[Taken]) -> list[Finding]:
         if form.kind in UNSERVED_KINDS or form.variant not in SERVED_VARIANTS:
             modules.setdefault((each.source, _called(form)), []).append(each.module)
     return [
-        Finding(
+        PlanFinding(
             code="MP635",
             severity=Severity.ERROR,
             summary=f"{mix.source(source).mark}: source {source!r} holds {name}, which mixprec cannot serve yet"
             f" ({len(names)})",
             evidence=tuple(names),
             remedy=Remedy(text="Take these modules from a source in another format, or let `ignore` keep the base's."),
+            modules=tuple((name,) for name in names),
         )
         for (source, name), names in modules.items()
     ]
@@ -68,16 +70,17 @@ def _called(form: Format) -> str:
     return f"{form.name} in the variant {form.variant}" if form.variant else form.name
 
 
-def _finding(mix: Mix, source: str, evidence: list[str], severity: Severity) -> Finding:
+def _finding(mix: Mix, source: str, found: Mapping[str, str], severity: Severity) -> Finding:
     grave = severity is Severity.ERROR
-    return Finding(
+    return PlanFinding(
         code="MP634",
         severity=severity,
-        summary=f"{mix.source(source).mark}: in source {source!r} config and tensors disagree ({len(evidence)})",
+        summary=f"{mix.source(source).mark}: in source {source!r} config and tensors disagree ({len(found)})",
         cause="An engine goes by the config, and would read other weights than these tensors hold."
         if grave
         else "An engine goes by the config; what the tensors say besides is lost.",
-        evidence=tuple(evidence),
+        evidence=tuple(f"{module}: {differences}" for module, differences in found.items()),
+        modules=tuple((module,) for module in found),
         remedy=Remedy(
             text="Fetch the checkpoint again, config.json and tensors of one state; or correct quantization_config "
             "where its author confirms what the tensors are."

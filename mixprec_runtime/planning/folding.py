@@ -19,6 +19,7 @@ from mixprec_runtime.planning.disagreement import Taken
 from mixprec_runtime.planning.neighbours import norms_of
 from mixprec_runtime.records.checkpoint import Checkpoint
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix
+from mixprec_runtime.records.plan import PlanFinding
 
 PAIRS = (("self_attn.v_proj", "self_attn.o_proj"), ("mlp.up_proj", "mlp.down_proj"))
 ROWS = 4  # that are looked at of a layer
@@ -134,7 +135,7 @@ def _finding(
         evidence.append(f"{one}: {assigned[one].reason}; {other}: {assigned[other].reason}")
     leaves = "|".join(part.module.rpartition(".")[2] for part in (pairs[0].first, pairs[0].second))
     has = "has scales" if factors else "may have scales"
-    return Finding(
+    return PlanFinding(
         code="MP637",
         severity=Severity.ERROR if factors else Severity.WARNING,
         summary=f"{mix.source(source).mark}: source {source!r} {has} between layers of which one comes from elsewhere"
@@ -143,4 +144,5 @@ def _finding(
         "computes something else beside another checkpoint's layer.",
         evidence=tuple(evidence),
         remedy=Remedy(text=f"Let both come from one source: 're:.*\\.({leaves})$'; or take one without smoothing."),
+        modules=tuple((pair.first.module, pair.second.module) for pair in pairs),
     )

@@ -16,7 +16,7 @@ from mixprec_runtime.planning.disagreement import Taken
 from mixprec_runtime.planning.experts import expert_layer
 from mixprec_runtime.planning.units import Unit, units_of
 from mixprec_runtime.records.mix import Mix
-from mixprec_runtime.records.plan import LayerPlan
+from mixprec_runtime.records.plan import LayerPlan, PlanFinding
 
 ORDERS = ("g_idx", "weight_g_idx")
 
@@ -31,7 +31,7 @@ def find_unfusable(
     """
     parts = {part.module: part for part in taken}
     split: dict[tuple[object, ...], list[_Refused]] = {}
-    uneven: dict[str, list[str]] = {}
+    uneven: dict[str, dict[Unit, str]] = {}
     for unit in units:
         members = [parts[member] for member in unit.members if member in parts]
         sources = {assigned[member].source for member in unit.members}
@@ -44,10 +44,10 @@ def find_unfusable(
         elif members and len({_unsized(part) for part in members}) > 1:
             shown = members if not _is_experts(unit.name) else _one_of_each(members)
             names = ", ".join(f"{_short(part.module, unit)} {part.weights.format.name}" for part in shown)
-            uneven.setdefault(members[0].source, []).append(f"{unit.name}: {names}")
+            uneven.setdefault(members[0].source, {})[unit] = names
     return [
         *(_split(refused, assigned) for refused in split.values()),
-        *(_uneven(mix, source, evidence) for source, evidence in uneven.items()),
+        *(_uneven(mix, source, units) for source, units in uneven.items()),
     ]
 
 
@@ -161,7 +161,7 @@ def _split(refused: list[_Refused], assigned: Mapping[str, Assignment]) -> Findi
     targets = rf"{parent}.experts\..*" if _is_experts(first.name) else f"{parent}.({leaves})$"
     more = f", and so do those of {len(refused) - 1} units like it" if len(refused) > 1 else ""
     why = refused[0].why
-    return Finding(
+    return PlanFinding(
         code="MP622",
         severity=Severity.ERROR,
         summary=f"the parts of {first.name} come from different sources{more}" + (f": {why}" if why else ""),
@@ -169,6 +169,7 @@ def _split(refused: list[_Refused], assigned: Mapping[str, Assignment]) -> Findi
         "from different checkpoints.",
         evidence=tuple(evidence),
         remedy=Remedy(text=f"Let one rule name all of them, for example 're:{targets}', above the others."),
+        modules=tuple(each.unit.members for each in refused),
     )
 
 
@@ -176,12 +177,13 @@ def _counted(modules: list[str]) -> str:
     return modules[0] if len(modules) == 1 else f"{modules[0]} and {len(modules) - 1} more"
 
 
-def _uneven(mix: Mix, source: str, evidence: list[str]) -> Finding:
-    return Finding(
+def _uneven(mix: Mix, source: str, units: Mapping[Unit, str]) -> Finding:
+    return PlanFinding(
         code="MP623",
         severity=Severity.ERROR,
         summary=f"{mix.source(source).mark}: parts of fused modules have different formats in source {source!r}"
-        f" ({len(evidence)})",
-        evidence=tuple(evidence),
+        f" ({len(units)})",
+        evidence=tuple(f"{unit.name}: {names}" for unit, names in units.items()),
         remedy=Remedy(text="Take these modules from a source that has them in one format."),
+        modules=tuple(unit.members for unit in units),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CLASSES", "class_name", "is_derived", "is_linear"]
+__all__ = ["CLASSES", "class_name", "class_names", "is_derived", "is_linear"]
 
 from collections.abc import Mapping
 
@@ -33,6 +33,13 @@ def class_name(module: str, weights: ModuleWeights, *, vocab_size: int | None) -
     if leaf in EMBEDDINGS or (weights.shape[0] == vocab_size and leaf not in OUTPUT_HEADS):
         return "Embedding"
     return "Linear"
+
+
+def class_names(weights: Mapping[str, ModuleWeights], config: Mapping[str, object]) -> dict[str, str | None]:
+    """The classes of all modules of a base model with that config."""
+    vocab = language_config(config).get("vocab_size")
+    vocab_size = vocab if isinstance(vocab, int) else None
+    return {module: class_name(module, each, vocab_size=vocab_size) for module, each in weights.items()}
 
 
 def is_linear(module: str, weights: ModuleWeights, *, vocab_size: int | None) -> bool:

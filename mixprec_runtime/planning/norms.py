@@ -17,6 +17,7 @@ from mixprec_runtime.planning.assign import Assignment
 from mixprec_runtime.planning.neighbours import Norm, norms_of
 from mixprec_runtime.records.checkpoint import Checkpoint
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule
+from mixprec_runtime.records.plan import PlanFinding
 
 FOLLOWS = "the layers behind it"
 """What decides the source of a norm that goes with its layers."""
@@ -129,7 +130,7 @@ def _clash(clashes: list[_Clash], assigned: Mapping[str, Assignment], mix: Mix) 
             f"Let one rule name all of them, for example 're:.*\\.{parent}\\.({leaves})$', above the others; or take "
             "a checkpoint that was quantized without smoothing."
         )
-    return Finding(
+    return PlanFinding(
         code="MP636",
         severity=Severity.WARNING if first.meant else Severity.ERROR,
         summary=summary,
@@ -137,4 +138,5 @@ def _clash(clashes: list[_Clash], assigned: Mapping[str, Assignment], mix: Mix) 
         "weights compute something else.",
         evidence=tuple(evidence),
         remedy=Remedy(text=cure),
+        modules=tuple((each.norm.module, *each.norm.partners) for each in clashes),
     )

@@ -19,6 +19,7 @@ from mixprec_runtime.planning.disagreement import Taken
 from mixprec_runtime.planning.modules import EMBEDDINGS
 from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
 from mixprec_runtime.records.mix import Mix
+from mixprec_runtime.records.plan import PlanFinding
 
 ROWS = 8  # that are looked at
 ROUNDING = 2.0**-7  # relative distance that two floating-point types explain
@@ -35,14 +36,17 @@ def find_strangers(
     """
     modules = [name for name in assigned if name.rpartition(".")[2] in EMBEDDINGS - POSITIONS]
     findings = []
-    for source in dict.fromkeys(part.source for part in taken):
+    parts: dict[str, list[str]] = {}
+    for part in taken:
+        parts.setdefault(part.source, []).append(part.module)
+    for source, linear in parts.items():
         for module in modules:
             here = assigned[module].source
             if source == here or here not in opened:
                 continue
             apart = _distance(module, opened[here], opened[source])
             if apart is not None and apart > ROUNDING:
-                findings.append(_stranger(mix, source, module, apart, here))
+                findings.append(_stranger(mix, source, module, apart, here, linear=linear))
     return findings
 
 
@@ -74,9 +78,9 @@ def _rows(weight: TensorHeader, rows: Iterable[int]) -> list[tuple[float, ...]]:
     ]
 
 
-def _stranger(mix: Mix, source: str, module: str, apart: float, here: str) -> Finding:
+def _stranger(mix: Mix, source: str, module: str, apart: float, here: str, *, linear: Iterable[str]) -> Finding:
     far = apart > FAR
-    return Finding(
+    return PlanFinding(
         code="MP638",
         severity=Severity.ERROR if far else Severity.WARNING,
         summary=f"{mix.source(source).mark}: source {source!r} was made from other weights than source {here!r}, which"
@@ -86,4 +90,5 @@ def _stranger(mix: Mix, source: str, module: str, apart: float, here: str) -> Fi
         else "It may come from another training of the model.",
         evidence=(f"{module}: rows differ by up to {apart:.1%} of their length",),
         remedy=Remedy(text="Name a quantized checkpoint of this very base model, made without rotation."),
+        modules=tuple((each,) for each in linear),
     )

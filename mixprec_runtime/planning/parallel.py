@@ -19,7 +19,7 @@ from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.planning.ranks import VOCABULARY_PADDING, Split, cut_of
 from mixprec_runtime.planning.units import FUSED, Unit
 from mixprec_runtime.records.mix import BASE_SOURCE, Mix
-from mixprec_runtime.records.plan import LayerPlan
+from mixprec_runtime.records.plan import LayerPlan, PlanFinding
 
 WORD = 32  # bits of the words that codes are packed in
 MOST_RANKS = 64
@@ -51,7 +51,7 @@ def find_split_faults(mix: Mix, layers: Sequence[LayerPlan], units: Sequence[Uni
         found.setdefault((fault.code, fault.source), []).append(fault)
     for (code, source), faults in found.items():
         findings.append(
-            Finding(
+            PlanFinding(
                 code=code,
                 severity=Severity.WARNING if code == "MP651" else Severity.ERROR,
                 cause="The engine's own kernels refuse such layers; a portable one serves them, more slowly."
@@ -61,6 +61,7 @@ def find_split_faults(mix: Mix, layers: Sequence[LayerPlan], units: Sequence[Uni
                 f" ({len(faults)})",
                 evidence=tuple(_evidence(faults)),
                 remedy=Remedy(text=_remedy(code, source, faults, allowed)),
+                modules=tuple((fault.module,) for fault in faults),
             )
         )
     return findings

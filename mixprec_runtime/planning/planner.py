@@ -5,75 +5,49 @@ from __future__ import annotations
 __all__ = ["make_plan"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 
-from mixprec_doctor.records.finding import Finding, Remedy, Severity
-from mixprec_doctor.records.format import FormatKind
-from mixprec_runtime.checkpoint.errors import CheckpointError
-from mixprec_runtime.checkpoint.folder import open_checkpoint
-from mixprec_runtime.checkpoint.formats import QUANTIZED_ONLY, MalformedModule, ModuleWeights, read_module
+from mixprec_doctor.records.finding import Finding
 from mixprec_runtime.planning.asides import settle_asides
 from mixprec_runtime.planning.assign import assign
-from mixprec_runtime.planning.cachescales import NUMBER, CacheScales, is_cache_scale, plan_cache_scales
-from mixprec_runtime.planning.compatibility import compare
+from mixprec_runtime.planning.cachescales import NUMBER, CacheScales, plan_cache_scales
 from mixprec_runtime.planning.disagreement import Taken, find_disagreements, find_unserved
 from mixprec_runtime.planning.experts import spread
 from mixprec_runtime.planning.folding import find_folded
 from mixprec_runtime.planning.fusing import find_unfusable
-from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.planning.leaving import left_out
-from mixprec_runtime.planning.modules import class_name, is_derived
+from mixprec_runtime.planning.modules import class_names
 from mixprec_runtime.planning.norms import follow
+from mixprec_runtime.planning.opening import OpenedSources, open_sources
 from mixprec_runtime.planning.origin import find_strangers
 from mixprec_runtime.planning.parallel import find_split_faults
 from mixprec_runtime.planning.ranks import Split, bytes_per_rank
+from mixprec_runtime.planning.taking import ModuleFault, base_weights, fault_findings, take
 from mixprec_runtime.planning.units import units_of
-from mixprec_runtime.planning.zeros import all_zero
-from mixprec_runtime.records.checkpoint import Checkpoint, TensorHeader
-from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Source
+from mixprec_runtime.records.checkpoint import Checkpoint
+from mixprec_runtime.records.mix import BASE_SOURCE, Mix
 from mixprec_runtime.records.plan import LayerPlan, Plan, PlannedSource, Totals
 
-SHOWN = 8
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Fault:
-    """What is wrong with one module; faults of one kind in one source become one finding."""
-
-    code: str
-    source: str
-    module: str
-    text: str
-
-
-_SUMMARIES = {
-    "MP630": "source {source!r} lacks modules that the mix takes from it",
-    "MP631": "source {source!r} has modules whose tensors make no known layout",
-    "MP632": "source {source!r} has shapes other than the base model's",
-    "MP633": "source {source!r} and the base model differ in their biases",
-}
-_REMEDIES = {
-    "MP630": "Take these modules from another source, or let `ignore` keep the base model's.",
-    "MP631": "Was the checkpoint written whole? If so, its format is not supported yet: take another source.",
-    "MP632": "Name a quantized checkpoint of this very base model.",
-    "MP633": "Name a quantized checkpoint of this very base model.",
-}
-
-
-def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size: int = 1) -> Plan:
+def make_plan(
+    mix: Mix,
+    *,
+    tensor_parallel_size: int = 1,
+    pipeline_parallel_size: int = 1,
+    sources: OpenedSources | None = None,
+) -> Plan:
     """The plan of a mix, with every fault of its checkpoints and rules as a finding.
 
-    Reads ``config.json``, index files and safetensors headers; of tensors only a bias that the base lacks.
+    Reads ``config.json``, index files and safetensors headers, where ``sources`` does not hold them already; of tensors
+    only a bias that the base lacks.
     """
-    opened, findings = _open(mix)
+    sources = sources or open_sources(mix)
+    opened, findings = sources.checkpoints, list(sources.findings)
     base = opened.get(BASE_SOURCE)
     if base is None:
         return _without_layers(mix, opened, findings)
-    weights, faults = _base_weights(base)
-    vocab = language_config(base.config).get("vocab_size")
-    vocab_size = vocab if isinstance(vocab, int) else None
-    classes = {module: class_name(module, w, vocab_size=vocab_size) for module, w in weights.items()}
+    weights, faults = base_weights(base)
+    classes = class_names(weights, base.config)
     units = units_of(weights)
     assigned, rule_findings = assign(mix, classes)
     findings += rule_findings
@@ -87,8 +61,8 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
         source = assigned[stack].source
         if source not in opened:
             continue  # reported when it could not be opened
-        taken = _take(module, plain, base, source, opened[source])
-        if isinstance(taken, _Fault):
+        taken = take(module, plain, base, source, opened[source])
+        if isinstance(taken, ModuleFault):
             faults.append(taken)
             continue
         found, tensors = taken
@@ -116,7 +90,7 @@ def make_plan(mix: Mix, *, tensor_parallel_size: int = 1, pipeline_parallel_size
     layers += [_scales(each, split) for each in scales]
     findings += [*scale_findings, *find_unfusable(mix, units, linear, assigned)]
     findings += [*find_folded(mix, opened, linear, assigned), *find_strangers(mix, opened, linear, assigned)]
-    findings += [*_grouped(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
+    findings += [*fault_findings(mix, faults), *find_disagreements(mix, linear), *find_unserved(mix, linear)]
     findings += find_split_faults(mix, layers, units, split)
     return Plan(
         mix_file=mix.file,
@@ -138,115 +112,6 @@ def _scales(scales: CacheScales, split: Split) -> LayerPlan:
         tensors=tuple(scales.tensors.values()),
         bytes_per_rank=bytes_per_rank(scales.attention, NUMBER, scales.tensors, split),
     )
-
-
-def _open(mix: Mix) -> tuple[dict[str, Checkpoint], list[Finding]]:
-    opened: dict[str, Checkpoint] = {}
-    findings: list[Finding] = []
-    for source in (mix.model, *mix.sources.values()):
-        try:
-            opened[source.name] = open_checkpoint(source.path)
-        except CheckpointError as fault:
-            findings.append(_unopened(source, fault))
-    base = opened.get(BASE_SOURCE)
-    for name, source in mix.sources.items():
-        if base is not None and name in opened and (differing := compare(source, opened[name], base)):
-            findings.append(differing)
-            del opened[name]
-    return opened, findings
-
-
-def _unopened(source: Source, fault: CheckpointError) -> Finding:
-    return Finding(
-        code=fault.code,
-        severity=Severity.ERROR,
-        summary=f"{source.mark}: source {source.name!r} cannot be used: {fault.path.name} {fault.fault}",
-        evidence=(str(fault.path),),
-        remedy=Remedy(text=fault.remedy) if fault.remedy else None,
-    )
-
-
-def _base_weights(base: Checkpoint) -> tuple[dict[str, ModuleWeights], list[_Fault]]:
-    weights: dict[str, ModuleWeights] = {}
-    faults: list[_Fault] = []
-    for module in base.modules:
-        tensors = _own(base, module, base)
-        if not tensors:
-            continue
-        found = read_module(tensors, base.quantization, module=module)
-        if isinstance(found, MalformedModule):
-            faults.append(_Fault(code="MP631", source=BASE_SOURCE, module=module, text=found.reason))
-        else:
-            weights[module] = found
-    return weights, faults
-
-
-def _own(checkpoint: Checkpoint, module: str, base: Checkpoint) -> dict[str, TensorHeader]:
-    """A module's tensors without those that the model computes itself and those of the key-value cache."""
-    tensors = checkpoint.of_module(module)
-    return {
-        suffix: t for suffix, t in tensors.items() if not is_derived(t.name, base.config) and not is_cache_scale(t.name)
-    }
-
-
-def _take(
-    module: str, plain: ModuleWeights, base: Checkpoint, source: str, checkpoint: Checkpoint
-) -> tuple[ModuleWeights, dict[str, TensorHeader]] | _Fault:
-    def fault(code: str, text: str) -> _Fault:
-        return _Fault(code=code, source=source, module=module, text=text)
-
-    tensors = _own(checkpoint, module, base)
-    if not tensors:
-        return fault("MP630", "no tensor")
-    found = read_module(tensors, checkpoint.quantization, module=module)
-    if isinstance(found, MalformedModule):
-        return fault("MP631", found.reason)
-    if found.shape != plain.shape:
-        return fault("MP632", f"base {list(plain.shape)}, source {list(found.shape)}")
-    wanted = base.of_module(module)
-    if "bias" in wanted and "bias" not in tensors:
-        return fault("MP633", "the base has a bias, the source has none")
-    if "bias" in tensors and "bias" not in wanted:
-        # AutoGPTQ writes a bias of zeros for every module; engines drop it, so it must be nothing but zeros.
-        if not all_zero(tensors["bias"]):
-            return fault("MP633", "the source has a bias that is not zero, the base has none")
-        tensors = {suffix: tensor for suffix, tensor in tensors.items() if suffix != "bias"}
-    differing = _differing(_own(base, module, base), tensors, found)
-    return fault(*differing) if differing else (found, tensors)
-
-
-def _differing(
-    wanted: Mapping[str, TensorHeader], tensors: Mapping[str, TensorHeader], found: ModuleWeights
-) -> tuple[str, str] | None:
-    """Code and words for the parameters beside the weight (bias, A_log ...) that are not those of the base."""
-    beside = {suffix for suffix in wanted if suffix not in QUANTIZED_ONLY} - {"weight"}
-    if missing := beside - tensors.keys():
-        return "MP630", f"no tensor {', '.join(sorted(missing))}"
-    if found.format.kind is FormatKind.PLAIN and (unknown := tensors.keys() - wanted.keys() - {"weight"}):
-        return "MP631", f"the base model has no tensor {', '.join(sorted(unknown))} there"
-    for suffix in sorted(beside):
-        if wanted[suffix].shape != tensors[suffix].shape:
-            return "MP632", f"{suffix}: base {list(wanted[suffix].shape)}, source {list(tensors[suffix].shape)}"
-    return None
-
-
-def _grouped(mix: Mix, faults: list[_Fault]) -> list[Finding]:
-    kinds: dict[tuple[str, str], list[_Fault]] = {}
-    for fault in faults:
-        kinds.setdefault((fault.code, fault.source), []).append(fault)
-    findings = []
-    for (code, source), members in kinds.items():
-        evidence = [f"{fault.module}: {fault.text}" for fault in members]
-        findings.append(
-            Finding(
-                code=code,
-                severity=Severity.ERROR,
-                summary=(f"{mix.source(source).mark}: {_SUMMARIES[code].format(source=source)} ({len(members)})"),
-                evidence=tuple(evidence),
-                remedy=Remedy(text=_REMEDIES[code]),
-            )
-        )
-    return findings
 
 
 def _used(mix: Mix, opened: Mapping[str, Checkpoint], names: set[str]) -> dict[str, PlannedSource]:

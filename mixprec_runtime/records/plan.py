@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LayerPlan", "LeftOut", "Plan", "PlannedSource", "Totals"]
+__all__ = ["LayerPlan", "LeftOut", "Plan", "PlanFinding", "PlannedSource", "Totals"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -67,6 +67,13 @@ class LeftOut:
     name: str
     source: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanFinding(Finding):
+    """A finding that knows its modules: those that are at fault only together stand in one tuple."""
+
+    modules: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
