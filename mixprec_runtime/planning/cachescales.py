@@ -6,10 +6,10 @@ these names and take the scales for a cache in FP8 only.
 
 from __future__ import annotations
 
-__all__ = ["NUMBER", "CacheScales", "is_cache_scale", "plan_cache_scales"]
+__all__ = ["NUMBER", "CacheScales", "is_cache_scale", "plan_cache_scales", "projections"]
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -110,8 +110,9 @@ def _wanted(mix: Mix) -> bool:
     return said.startswith("fp8") and "e5m2" not in said and not said.endswith("per_token_head")
 
 
-def _projections(attention: str, assigned: Mapping[str, Assignment]) -> tuple[str, ...]:
-    return tuple(full for part in (*KEYS, *VALUES) if (full := f"{attention}.{part}") in assigned)
+def projections(attention: str, modules: Container[str]) -> tuple[str, ...]:
+    """The modules that make keys and values of an attention, those of the keys first."""
+    return tuple(full for part in (*KEYS, *VALUES) if (full := f"{attention}.{part}") in modules)
 
 
 def _without(assigned: Mapping[str, Assignment], scaled: set[str]) -> list[str]:
@@ -142,7 +143,7 @@ def _from_two(attentions: list[_Attention], assigned: Mapping[str, Assignment]) 
         cause="An engine keeps the scales of keys and values in one place, from one calibration.",
         evidence=tuple(f"{each.name}: keys from {each.keys}, values from {each.values}" for each in attentions),
         remedy=Remedy(text="Let k_proj and v_proj come from one source, or leave kv_cache_dtype out."),
-        modules=tuple(_projections(each.name, assigned) for each in attentions),
+        modules=tuple(projections(each.name, assigned) for each in attentions),
     )
 
 
@@ -154,7 +155,7 @@ def _per_head(scales: list[CacheScales], assigned: Mapping[str, Assignment]) -> 
         cause="Engines take such scales only where the whole model has them, and a mixture does not.",
         evidence=tuple(f"{each.attention}: source {each.source}" for each in scales),
         remedy=Remedy(text="Take them from a source with one scale for all heads, or leave kv_cache_dtype out."),
-        modules=tuple(_projections(each.attention, assigned) for each in scales),
+        modules=tuple(projections(each.attention, assigned) for each in scales),
     )
 
 

@@ -6,7 +6,7 @@ layers; beside the base's norm these would compute nonsense that no engine notic
 
 from __future__ import annotations
 
-__all__ = ["follow"]
+__all__ = ["NormComparison", "follow", "rules_for_norms"]
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ def follow(
     Only norms of sources from which a layer behind them is taken are read. A norm that a rule made for norms alone
     moves stays where the rule puts it, with a warning.
     """
-    compared = _Compared(opened)
+    compared = NormComparison(opened)
     settled = dict(assigned)
     moved: dict[str, list[str]] = {}
     clashes: list[_Clash] = []
     norms = norms_of(assigned)
-    meant = _rules_for(norms, assigned)
+    meant = rules_for_norms(norms, assigned)
     for norm in norms:
         needed = {part: assigned[part].source for part in norm.partners if assigned[part].source in opened}
         here = assigned[norm.module]
@@ -53,7 +53,7 @@ def follow(
     return settled, tuple(findings)
 
 
-class _Compared:
+class NormComparison:
     """Norms of the sources, compared with each other once."""
 
     def __init__(self, opened: Mapping[str, Checkpoint]) -> None:
@@ -79,13 +79,13 @@ class _Clash:
     meant: bool  # a rule for norms alone says so
 
 
-def _fitting(norm: Norm, needed: Mapping[str, str], compared: _Compared) -> str | None:
+def _fitting(norm: Norm, needed: Mapping[str, str], compared: NormComparison) -> str | None:
     sources = tuple(dict.fromkeys(needed.values()))
     suits = (each for each in sources if not any(compared.unlike(norm.module, each, other) for other in sources))
     return next(suits, None)
 
 
-def _rules_for(norms: tuple[Norm, ...], assigned: Mapping[str, Assignment]) -> set[int]:
+def rules_for_norms(norms: tuple[Norm, ...], assigned: Mapping[str, Assignment]) -> set[int]:
     """Rules (by identity) that decide for nothing but norms."""
     names = {norm.module for norm in norms}
     beyond = {id(each.by) for module, each in assigned.items() if module not in names}
