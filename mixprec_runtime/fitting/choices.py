@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["NothingServes", "NothingToChoose", "UnknownSources", "problem_of"]
+__all__ = ["NothingToChoose", "UnknownSources", "problem_of"]
 
 from collections.abc import Sequence
 
 from mixprec_doctor.errors import ExitCode, MixprecError
+from mixprec_runtime.fitting.errors import NothingServes
 from mixprec_runtime.fitting.ground import Ground
 from mixprec_runtime.fitting.offers import Offers
 from mixprec_runtime.fitting.planned import PlannedSources
@@ -30,21 +31,6 @@ class UnknownSources(MixprecError):
     def __str__(self) -> str:
         named = ", ".join(map(repr, self.names))
         return f"wanted to choose among {named}, and the mix file has no such source\n  try: {', '.join(self.known)}"
-
-
-class NothingServes(MixprecError):
-    """A unit that can be served from none of the sources, each with its reason."""
-
-    exit_code = ExitCode.FINDINGS
-
-    def __init__(self, unit: str, reasons: tuple[str, ...]) -> None:
-        super().__init__(unit, reasons)
-        self.unit = unit
-        self.reasons = reasons
-
-    def __str__(self) -> str:
-        lines = "\n".join(f"  {reason}" for reason in self.reasons)
-        return f"wanted a source for {self.unit}, and none can be served\n{lines}\n  try: mixprec plan MIX"
 
 
 class NothingToChoose(MixprecError):
@@ -90,7 +76,7 @@ def problem_of(
     reasons = [f"{source}, {unit}: {why}" for (unit, source), why in offers.left_out.items() if source in wanted]
     for unit in units:
         if not unit.options:
-            raise NothingServes(unit.name, tuple(each for each in reasons if f", {unit.name}: " in each))
+            raise NothingServes((unit.name,), tuple(each for each in reasons if f", {unit.name}: " in each))
     if not any(len(unit.options) > 1 for unit in units):
         raise NothingToChoose(str(mix.file), wanted, tuple(reasons))
     return _problem(ground, offers, planned, wanted=wanted, units=units)
