@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FitReport", "Limit"]
+__all__ = ["FitReport", "Limit", "mixture_of"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,10 +61,15 @@ class FitReport:
             unit.name: source if any(each.source == source for each in unit.options) else unit.options[0].source
             for unit in self.problem.units
         }
-        return ChosenMixture(
-            sources=chosen,
-            bytes=self.problem.bytes_of(chosen),
-            bytes_per_rank=self.problem.bytes_per_rank_of(chosen),
-            loss=self.losses.of(chosen),
-            seconds=self.problem.seconds_of(chosen),
-        )
+        return mixture_of(self.problem, self.losses, chosen)
+
+
+def mixture_of(problem: Problem, losses: Losses, sources: Mapping[str, str]) -> ChosenMixture:
+    """A choice with all that it costs and loses."""
+    return ChosenMixture(
+        sources=dict(sources),
+        bytes=problem.bytes_of(sources),
+        bytes_per_rank=problem.bytes_per_rank_of(sources),
+        loss=losses.of(sources),
+        seconds=problem.seconds_of(sources),
+    )
