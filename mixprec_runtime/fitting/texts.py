@@ -58,9 +58,10 @@ class UnusableText(MixprecError):
 
 
 def builtin_text(*, judge: bool = False) -> Text:
-    """Text that comes with mixprec: what choices are made on, or with ``judge`` what they are judged on; no part is in both.
+    """Text that comes with mixprec: what choices are made on, or with ``judge`` what they are judged by.
 
-    A part's file is named for its place, kind, origin and licence: ``01-prose.carroll-alice-1865.public-domain.txt``.
+    The two have nothing in common. A part's file is named for its place, kind, origin and licence
+    (``01-prose.carroll-alice-1865.public-domain.txt``).
     """
     half = "judge" if judge else "choose"
     folder = files("mixprec_runtime.fitting") / "texts" / half
