@@ -35,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """mypy, strict, on both packages."""
-    session.install("mypy==2.4.1", "types-PyYAML", "types-requests", "-e", ".[fix]")
+    session.install("mypy==2.4.1", "types-PyYAML", "types-requests", "-e", ".[fix,fit]")
     session.run("mypy")
 
 
@@ -43,7 +43,7 @@ def typecheck(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests without an engine; torch is there so that packing and kernels are tested too."""
     session.install(TORCH)
-    session.install(*UNIT, "-e", ".[fix]")
+    session.install(*UNIT, "-e", ".[fix,fit]")
     session.run("pytest", "-m", "not engine and not checkpoints and not network", *session.posargs)
 
 
