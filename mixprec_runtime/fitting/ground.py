@@ -95,6 +95,11 @@ class Ground:
         return owners
 
     @cached_property
+    def routers(self) -> frozenset[str]:
+        """Modules that gate experts, and that go with them where nothing names them."""
+        return frozenset(module for module in self.weights if is_router(module, self._experts))
+
+    @cached_property
     def norms(self) -> tuple[Norm, ...]:
         """The norms of the model with the modules that read them."""
         return norms_of(self.assigned)

@@ -64,5 +64,6 @@ def settle_asides(assigned: Mapping[str, Assignment], opened: Mapping[str, Check
 def _is_plain(source: Checkpoint | None, module: str) -> bool:
     if source is None:
         return False
-    found = read_module(source.of_module(module), source.quantization, module=module)
+    tensors = source.of_module(module)
+    found = read_module(tensors, source.quantization, module=module) if tensors else None
     return isinstance(found, ModuleWeights) and found.format.kind is FormatKind.PLAIN

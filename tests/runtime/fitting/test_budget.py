@@ -114,9 +114,9 @@ def test_a_gpu_holds_what_its_share_leaves_beside_the_cache(tmp_path: Path) -> N
     said = resolve_budget("gpu:2MiB", problem(), mix(tmp_path, gpu_memory_utilization=0.5, max_model_len=512))
     assert said.limit == Limit(bytes_per_rank=(2**20 - 512 * one_token,))
     with pytest.raises(NoRoom, match="the cache of 2,048 tokens takes"):
-        resolve_budget("gpu:1MiB", problem(), served)
+        resolve_budget("gpu:500kB", problem(), served)
     with pytest.raises(NoMixtureFits, match="on rank 0"):
-        resolve_budget("gpu:300kB", problem(), served, context=256)
+        resolve_budget("gpu:250kB", problem(), served, context=256)
 
 
 def test_ranks_share_heads_and_stages_share_layers(tmp_path: Path) -> None:

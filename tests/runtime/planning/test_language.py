@@ -96,6 +96,21 @@ def test_what_sees_stays_with_the_base_where_the_default_left_it_plain(shop_that
     assert found["model.language_model.layers.1.mlp.up_proj"] == "gptq"
 
 
+@pytest.mark.parametrize("name", ["gptq", "int8"])
+def test_a_default_that_lacks_what_sees_is_refused_by_name(shop_that_sees: Workshop, name: str) -> None:
+    """As a checkpoint of the language model alone, whose config says that all of its layers are quantized."""
+    language = {
+        key: each for key, each in seeing(LAYOUTS[name][0]).items() if TOWER not in key and "projector" not in key
+    }
+    shop_that_sees.checkpoint(name, language, **settings())
+    plan = shop_that_sees.plan(MIX.replace("gptq", name))
+    (finding,) = [each for each in plan.findings if each.code == "MP630"]
+    assert (
+        f"source {name!r} lacks modules" in finding.summary
+        and f"{TOWER}.self_attn.q_proj: no tensor" in finding.evidence
+    )
+
+
 def test_heads_of_the_language_model_are_shared_by_ranks(shop_that_sees: Workshop) -> None:
     plan = shop_that_sees.plan(MIX, ranks=2)
     (keys,) = [layer for layer in plan.layers if layer.layer == "model.language_model.layers.0.self_attn.k_proj"]
