@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Ceiling", "ceilings_of"]
+__all__ = ["Ceiling", "ceilings_of", "tightest"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mixprec_runtime.fitting.errors import UntimedOptions
@@ -67,3 +67,13 @@ def ceilings_of(problem: Problem, limit: Limit) -> tuple[Ceiling, ...]:
             raise UntimedOptions(untimed)
         found.append(Ceiling(wanted=limit.seconds, unit="seconds"))
     return tuple(found)
+
+
+def tightest(problem: Problem, ceilings: Sequence[Ceiling]) -> tuple[Ceiling, ...]:
+    """The ceilings that say something: of those to which every option adds the same the lowest stands for all."""
+    found: dict[tuple[float, ...], Ceiling] = {}
+    for each in ceilings:
+        key = tuple(each.cost(option) for unit in problem.units for option in unit.options)
+        if key not in found or each.most - each.fixed(problem) < found[key].most - found[key].fixed(problem):
+            found[key] = each
+    return tuple(found.values())

@@ -1,17 +1,27 @@
-"""The exact choice under a limit: an integer programme over columns, and every answer checked in whole numbers."""
+"""The exact choice under a limit, checked in whole numbers.
+
+One sum that is limited is met by merging blocks; several, or blocks that depend on each other, by an integer programme.
+"""
 
 from __future__ import annotations
 
 __all__ = ["SECONDS", "least_bytes", "least_loss"]
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from mixprec_runtime.fitting.blocks import blocks_of
-from mixprec_runtime.fitting.ceilings import Ceiling, ceilings_of
+import numpy as np
+
+from mixprec_runtime.fitting.blocks import Blocks, blocks_of
+from mixprec_runtime.fitting.ceilings import Ceiling, ceilings_of, tightest
 from mixprec_runtime.fitting.errors import NoMixtureFits
-from mixprec_runtime.fitting.programme import Programme, Row
+from mixprec_runtime.fitting.merging import merged
 from mixprec_runtime.records.fit import ChosenMixture, Losses, Problem
 from mixprec_runtime.records.fit_report import Limit, mixture_of
+
+if TYPE_CHECKING:
+    from mixprec_runtime.fitting.programme import Programme, Row
 
 SECONDS = 120.0  # for one answer
 EQUAL = 1e-12  # relative difference of sums of the same numbers in another order
@@ -23,19 +33,29 @@ def least_loss(problem: Problem, losses: Losses, *, limit: Limit, seconds: float
     The same problem has the same answer every time. Raises NoMixtureFits, NothingServes, UntimedOptions where seconds
     are limited and were not measured, and SolverGaveUp where the time was too short.
     """
-    ceilings = ceilings_of(problem, limit)
+    ceilings = tightest(problem, ceilings_of(problem, limit)) or (Ceiling(wanted=math.inf),)
     table = blocks_of(problem, losses, cost=lambda option: [each.cost(option) for each in ceilings])
-    programme = Programme(table, seconds=seconds)
-    rows = _rows(programme, problem, ceilings)
-    best = programme.least(programme.loss, rows=rows, accept=lambda sources: _fits(problem, sources, ceilings))
+
+    def fits(sources: Mapping[str, str]) -> bool:
+        return all(each.total(problem, sources) <= each.most for each in ceilings)
+
+    if len(ceilings) == 1:
+        points = merged(table, room=ceilings[0].most - ceilings[0].fixed(problem))
+        if points is not None and len(points.cost):
+            found = table.sources(points.columns(len(points.cost) - 1))
+            if fits(found):
+                return mixture_of(problem, losses, found)
+    programme = _programme(table, seconds)
+    rows = [programme.row(programme.cost(at), each.most - each.fixed(problem)) for at, each in enumerate(ceilings)]
+    best = programme.least(programme.loss, rows=rows, accept=fits)
     if best is None:
-        raise _no_mixture(problem, programme, ceilings, rows)
+        raise _no_mixture(problem, programme, ceilings)
     first = mixture_of(problem, losses, best)
     as_good = _not_above(first.loss)
     smaller = programme.least(
         programme.bytes,
         rows=[*rows, programme.row(programme.loss, as_good), _fewer(programme, problem, first.bytes - 1)],
-        accept=lambda sources: _fits(problem, sources, ceilings) and losses.of(sources) <= as_good,
+        accept=lambda sources: fits(sources) and losses.of(sources) <= as_good,
     )
     return first if smaller is None else mixture_of(problem, losses, smaller)
 
@@ -46,9 +66,15 @@ def least_bytes(problem: Problem, losses: Losses, *, most_loss: float, seconds: 
     Raises NoMixtureFits, NothingServes and SolverGaveUp.
     """
     table = blocks_of(problem, losses, cost=lambda option: (option.bytes,))
-    programme = Programme(table, seconds=seconds)
     most = _not_above(most_loss)
-    row = programme.row(programme.loss, most)
+    points = merged(table)
+    if points is not None:
+        for at in range(int(np.searchsorted(-points.loss, -_not_above(most), side="left")), len(points.loss)):
+            found = mixture_of(problem, losses, table.sources(points.columns(at)))
+            if found.loss <= most:
+                return found
+    programme = _programme(table, seconds)
+    row = programme.row(programme.loss, min(most, float(np.abs(programme.loss).sum())))
     best = programme.least(programme.bytes, rows=[row], accept=lambda sources: losses.of(sources) <= most)
     if best is None:
         least = losses.of(programme.least(programme.loss) or {})
@@ -62,8 +88,10 @@ def least_bytes(problem: Problem, losses: Losses, *, most_loss: float, seconds: 
     return first if better is None else mixture_of(problem, losses, better)
 
 
-def _fits(problem: Problem, sources: Mapping[str, str], ceilings: Sequence[Ceiling]) -> bool:
-    return all(each.total(problem, sources) <= each.most for each in ceilings)
+def _programme(table: Blocks, seconds: float) -> Programme:
+    from mixprec_runtime.fitting.programme import Programme
+
+    return Programme(table, seconds=seconds)
 
 
 def _fewer(programme: Programme, problem: Problem, most: int) -> Row:
@@ -74,26 +102,17 @@ def _not_above(amount: float) -> float:
     return amount + EQUAL * abs(amount)
 
 
-def _rows(programme: Programme, problem: Problem, ceilings: Sequence[Ceiling]) -> list[Row]:
-    """A row for each sum that is limited; of ranks that hold the same of everything the tightest one stands for all."""
-    tightest: dict[bytes, int] = {}
-    rooms = [each.most - each.fixed(problem) for each in ceilings]
-    for at in range(len(ceilings)):
-        key = programme.cost(at).tobytes()
-        if key not in tightest or rooms[at] < rooms[tightest[key]]:
-            tightest[key] = at
-    largest = max((float(programme.cost(at).max()) for at in tightest.values()), default=1.0)
-    return [programme.row(programme.cost(at), rooms[at], excess=largest) for at in tightest.values()]
-
-
-def _no_mixture(
-    problem: Problem, programme: Programme, ceilings: Sequence[Ceiling], rows: Sequence[Row]
-) -> NoMixtureFits:
+def _no_mixture(problem: Problem, programme: Programme, ceilings: Sequence[Ceiling]) -> NoMixtureFits:
     """Which sum cannot be small enough, and how small it can be."""
     for at, each in enumerate(ceilings):
         least = programme.least(programme.cost(at))
         if least is not None and each.total(problem, least) > each.most:
             return NoMixtureFits(each.wanted, each.total(problem, least), unit=each.unit, place=each.place)
+    largest = max(float(programme.cost(at).max()) for at in range(len(ceilings)))
+    rows = [
+        programme.row(programme.cost(at), each.most - each.fixed(problem), excess=largest)
+        for at, each in enumerate(ceilings)
+    ]
     nearest = programme.least(programme.excess, rows=rows) or {}
     over = max(ceilings, key=lambda each: each.total(problem, nearest) - each.most)
     return NoMixtureFits(over.wanted, over.total(problem, nearest), unit=over.unit, place=over.place)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixprec_runtime.fitting import blocks
+from mixprec_runtime.fitting import blocks, merging
 from mixprec_runtime.fitting.errors import NoMixtureFits, NothingServes, SolverGaveUp, UntimedOptions
 from mixprec_runtime.fitting.solver import least_bytes, least_loss
 from mixprec_runtime.records.fit import ChosenMixture, Forbidden, Losses, PairLoss, Problem
@@ -86,6 +86,22 @@ def test_nothing_smaller_loses_as_little(case: tuple[Problem, Losses], share: fl
     most = nats[round(share * (len(nats) - 1))]
     found = least_bytes(problem, losses, most_loss=most)
     assert (found.bytes, found.loss) == min((each.bytes, each.loss) for each in mixtures if each.loss <= most)
+
+
+@FEW
+@given(problems(), st.floats(0, 1))
+def test_the_integer_programme_finds_the_same(case: tuple[Problem, Losses], share: float) -> None:
+    problem, losses = case
+    mixtures = every_mixture(problem, losses)
+    sizes = sorted(each.bytes for each in mixtures) or [0]
+    limit = Limit(bytes=sizes[round(share * (len(sizes) - 1))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merging, "MOST_POINTS", 0)
+        assert solved(problem, losses, limit) == best(mixtures, limit)
+        if mixtures:
+            most = best(mixtures, limit)[0]  # type: ignore[index]
+            found = least_bytes(problem, losses, most_loss=most)
+            assert (found.bytes, found.loss) == min((each.bytes, each.loss) for each in mixtures if each.loss <= most)
 
 
 @FEW
@@ -175,10 +191,27 @@ def test_an_option_whose_loss_is_not_a_number_is_never_taken() -> None:
         least_loss(problem, losses, limit=Limit(bytes=17))
 
 
-def test_without_time_the_solver_says_that_it_is_not_certain() -> None:
+def test_without_time_the_solver_says_that_it_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "MOST_POINTS", 0)
     problem, losses = model(layers=40)
     with pytest.raises(SolverGaveUp, match=r"not found for certain: 0\.02 s were over"):
         least_loss(problem, losses, limit=Limit(bytes=190_000_000), seconds=0.02)
+
+
+def test_a_model_of_terabytes_is_exact_to_the_byte() -> None:
+    """Losses of 1e-7 nats and units of 1e11 bytes; only one choice is a byte within the limit."""
+    sizes, nats = (10**11 + 7, 10**11 + 3, 10**10 + 1), (0.0, 1e-7, 3e-7)
+    units, alone = [], {}
+    for at in range(6):
+        units.append(unit(f"u{at}", *(option(s, size + at) for s, size in zip(NAMES, sizes, strict=True))))
+        alone.update({(f"u{at}", s): n * (1 + at / 10) for s, n in zip(NAMES, nats, strict=True)})
+    problem = Problem(units=tuple(units), forbidden=(), fixed_bytes=10**12, fixed_bytes_per_rank=(10**12,))
+    losses = Losses(method="kl", alone=alone)
+    mixtures = every_mixture(problem, losses)
+    for at in range(0, len(mixtures), 61):
+        for off in (-1, 0):
+            limit = Limit(bytes=mixtures[at].bytes + off)
+            assert solved(problem, losses, limit) == best(mixtures, limit)
 
 
 def test_the_same_problem_in_another_order_has_the_same_answer() -> None:
@@ -189,8 +222,11 @@ def test_the_same_problem_in_another_order_has_the_same_answer() -> None:
     assert least_loss(shuffled, other, limit=limit).sources == least_loss(problem, losses, limit=limit).sources
 
 
-def test_nothing_is_written_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_to_standard_output(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """HiGHS tells of its insides there now and then: of this problem it did."""
+    monkeypatch.setattr(merging, "MOST_POINTS", 0)
     problem, losses = model(layers=30, pairs=False)
     least_bytes(problem, losses, most_loss=0.0571)
     assert capfd.readouterr().out == ""
