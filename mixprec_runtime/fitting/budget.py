@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mixprec_doctor.errors import ExitCode, MixprecError
-from mixprec_runtime.fitting.errors import NoMixtureFits
+from mixprec_runtime.fitting.errors import NoMixtureFits, UntimedOptions
 from mixprec_runtime.fitting.kvcache import cache_bytes, served_tokens
 from mixprec_runtime.records.fit import Losses, Problem
 from mixprec_runtime.records.fit_report import Limit
@@ -26,6 +26,9 @@ UNITS: Mapping[str, int] = {
 KNOWN = "B, kB, MB, GB, TB, KiB, MiB, GiB or TiB"
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 SHARE_OF_RANGE = re.compile(r"\d*\.\d+|\d+(?:\.\d+)?\s*%", re.ASCII)
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs)", re.ASCII)
+SECONDS: Mapping[str, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+EQUAL = 1e-9  # relative difference of sums of the same numbers in another order
 LOSS = re.compile(r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+", re.ASCII | re.IGNORECASE)
 LONGEST = 40  # characters of a number
 
@@ -90,15 +93,18 @@ def resolve_budget(
     stages: int = 1,
     context: int | None = None,
     share: float | None = None,
+    by_time: bool = False,
 ) -> Budget:
-    """The budget that a text means.
+    """The budget that a text means; with ``by_time`` of the time of one row through all units, "3.2ms" or a part.
 
     With ``gpu:`` each rank may hold what ``share`` of that memory (0.9, or what the mix is served with) leaves beside
     the cache of ``context`` tokens (the longest sequence that the mix is served with). Raises InvalidBudget, NoRoom,
-    and NoMixtureFits where even the smallest mixture is too large.
+    NoMixtureFits where even the smallest mixture is too large, and UntimedOptions where times are not known.
     """
     text = asked.strip()
     kind, colon, rest = text.partition(":")
+    if by_time:
+        return _time(text, problem)
     if colon and kind.lower() == "loss":
         return _loss(text, rest.strip())
     if colon and kind.lower() == "gpu":
@@ -144,10 +150,15 @@ def _loss(asked: str, text: str) -> Budget:
     )
 
 
-def _part(asked: str, problem: Problem) -> Budget:
+def _part_of(asked: str) -> Fraction:
     part = Fraction(asked.removesuffix("%").strip()) / (100 if asked.endswith("%") else 1)
     if part > 1:
         raise InvalidBudget(asked, "a part of the way from the smallest mixture to the largest is 0.0 to 1.0")
+    return part
+
+
+def _part(asked: str, problem: Problem) -> Budget:
+    part = _part_of(asked)
     smallest, largest = smallest_bytes(problem), _largest(problem)
     most = smallest + math.floor(part * (largest - smallest))
     return Budget(
@@ -155,6 +166,30 @@ def _part(asked: str, problem: Problem) -> Budget:
         goal=f"least loss under {_mb(most)}",
         how=f"{float(part):.0%} of the way from the smallest mixture, {_mb(smallest)}, to the largest, {_mb(largest)}.",
         limit=Limit(bytes=most),
+    )
+
+
+def _time(asked: str, problem: Problem) -> Budget:
+    choices = [((unit.name, option.source), option.seconds) for unit in problem.units for option in unit.options]
+    if untimed := [choice for choice, seconds in choices if seconds is None]:
+        raise UntimedOptions(untimed)
+    known = [[option.seconds or 0.0 for option in unit.options] for unit in problem.units]
+    least, longest = math.fsum(map(min, known)), math.fsum(map(max, known))
+    if SHARE_OF_RANGE.fullmatch(asked) and len(asked) <= LONGEST:
+        most = least + float(_part_of(asked)) * (longest - least)
+    elif (found := DURATION.fullmatch(asked)) is not None and len(asked) <= LONGEST:
+        most = float(found[1]) * SECONDS[found[2]]
+    else:
+        raise InvalidBudget(
+            asked, "with time as the cost it is a time, such as 3.2ms, or a part of the range, such as 0.5"
+        )
+    if most < least * (1 - EQUAL):
+        raise NoMixtureFits(most, least, unit="seconds")
+    return Budget(
+        asked=asked,
+        goal=f"least loss in {_us(most)} for one row",
+        how=f"One row takes {_us(least)} in the quickest mixture, {_us(longest)} in the slowest.",
+        limit=Limit(seconds=most),
     )
 
 
@@ -215,6 +250,10 @@ def _size(asked: str, text: str) -> int:
 
 def _mb(amount: int) -> str:
     return f"{amount / 1e6:,.1f} MB" if amount >= 100_000 else f"{amount:,} bytes"
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:,.1f} µs"
 
 
 def _gib(amount: int) -> str:

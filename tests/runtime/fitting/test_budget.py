@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.fitting.budget import InvalidBudget, NoRoom, resolve_budget, smallest_bytes
-from mixprec_runtime.fitting.errors import NoMixtureFits
+from mixprec_runtime.fitting.errors import NoMixtureFits, UntimedOptions
 from mixprec_runtime.fitting.kvcache import cache_bytes, served_tokens
 from mixprec_runtime.records.fit import ChoiceUnit, Forbidden, Option, Problem
 from mixprec_runtime.records.fit_report import Limit
@@ -96,6 +97,42 @@ def test_the_smallest_mixture_is_one_that_can_be_served() -> None:
     apart = Forbidden(choices=(("a", "int4"), ("b", "int4")), why="for this test")
     assert smallest_bytes(problem()) == 200_000
     assert smallest_bytes(problem(forbidden=(apart,))) == 350_000
+
+
+def timed(seconds: float | None) -> Problem:
+    """The same units, of which those in 16 bits take 3 ms and the others so long."""
+    plain = problem()
+    units = tuple(
+        replace(
+            unit,
+            options=tuple(
+                replace(option, seconds=0.003 if option.source == "model" else seconds) for option in unit.options
+            ),
+        )
+        for unit in plain.units
+    )
+    return replace(plain, units=units)
+
+
+@pytest.mark.parametrize("text, most", [
+    ("5ms", 0.005), ("0.0041s", 0.0041), ("4200 us", 0.0042), ("2500µs", 0.0025), ("0.5", 0.004), ("0%", 0.002), ("1.0", 0.006),
+])  # fmt: skip
+def test_a_time_can_be_the_budget(text: str, most: float) -> None:
+    limit = resolve_budget(text, timed(0.001), mix(), by_time=True).limit
+    assert limit is not None and limit.bytes is None
+    assert limit.seconds == pytest.approx(most)
+
+
+def test_a_time_needs_kernels_that_were_timed_and_says_so_where_nothing_is_so_quick() -> None:
+    with pytest.raises(UntimedOptions) as untimed:
+        resolve_budget("5ms", timed(None), mix(), by_time=True)
+    assert untimed.value.options == (("a", "int4"), ("b", "int4"))
+    with pytest.raises(NoMixtureFits) as slow:
+        resolve_budget("1.5ms", timed(0.001), mix(), by_time=True)
+    assert slow.value.unit == "seconds"
+    for text in ("140MB", "gpu:24GiB", "loss:0.1", "-1ms", "5 min"):
+        with pytest.raises(InvalidBudget, match=r"such as 3\.2ms"):
+            resolve_budget(text, timed(0.001), mix(), by_time=True)
 
 
 def write_config(folder: Path, **changes: object) -> Path:
