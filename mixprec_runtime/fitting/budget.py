@@ -180,9 +180,7 @@ def _time(asked: str, problem: Problem) -> Budget:
     elif (found := DURATION.fullmatch(asked)) is not None and len(asked) <= LONGEST:
         most = float(found[1]) * SECONDS[found[2]]
     else:
-        raise InvalidBudget(
-            asked, "with time as the cost it is a time, such as 3.2ms, or a part of the range, such as 0.5"
-        )
+        raise InvalidBudget(asked, "with time as the cost it is a time, such as 3.2ms, or a part, such as 0.5")
     if most < least * (1 - EQUAL):
         raise NoMixtureFits(most, least, unit="seconds")
     return Budget(

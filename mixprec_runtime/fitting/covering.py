@@ -48,12 +48,13 @@ def fewest_covers(
     search = _Search(colours.index(default), _sets(rows, groups))
     paths = search.promising(start)
     paths = search.exactly(start, fewer_than=len(paths[0])) or paths
+    trimmed = [search.trimmed(path, start, by_columns=both) for path in paths[:SHOWN] for both in (False, True)]
     return [
         tuple(
             Cover(rows=tuple(rows[row] for row in chosen), columns=_bits(columns), colour=colours[colour])
             for chosen, columns, colour in path
         )
-        for path in paths
+        for path in dict.fromkeys((*trimmed, *paths))
     ]
 
 
@@ -99,6 +100,45 @@ class _Search:
                     following.setdefault(after, (*path, step))
             best = sorted(following, key=self._left)[:KEPT]
             layer = {table: following[table] for table in best}
+
+    def trimmed(self, path: tuple[_Step, ...], start: Table, *, by_columns: bool) -> tuple[_Step, ...]:
+        """The list without the rows, or columns, of each rule that the rules behind it colour as well.
+
+        For that each rule is first given all columns that it may have.
+        """
+        steps = list(path)
+        every = 0
+        for masks in start:
+            every |= sum(masks)
+        for at, (rows, columns, colour) in enumerate(steps):
+            for column in _bits(every & ~columns):
+                self._try(steps, at, (rows, steps[at][1] | 1 << column, colour), start)
+        for at, (rows, columns, colour) in enumerate(steps):
+            for row in rows:
+                self._try(steps, at, (tuple(each for each in steps[at][0] if each != row), columns, colour), start)
+            for column in _bits(columns) if by_columns else ():
+                self._try(steps, at, (steps[at][0], steps[at][1] & ~(1 << column), colour), start)
+        return tuple(steps)
+
+    def _try(self, steps: list[_Step], at: int, step: _Step, start: Table) -> None:
+        """Put another rule in that place, where all cells keep their colours."""
+        before = steps[at]
+        steps[at] = step
+        if not step[0] or not step[1] or not self._colours(steps, start):
+            steps[at] = before
+
+    def _colours(self, path: Sequence[_Step], start: Table) -> bool:
+        """Whether the rules give every cell its colour."""
+        for row, masks in enumerate(start):
+            waiting = sum(masks)
+            for rows, columns, colour in path:
+                if row in rows:
+                    if waiting & columns & ~masks[colour]:
+                        return False
+                    waiting &= ~columns
+            if waiting & ~masks[self._default]:
+                return False
+        return True
 
     def _least(self, table: Table) -> int:
         """So many rules are needed at least: a rule has one colour, and takes at most one from each row."""

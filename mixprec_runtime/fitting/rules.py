@@ -23,7 +23,7 @@ from mixprec_runtime.records.mix import BASE_SOURCE, Mark, Mix, Rule
 
 MARK = Mark(file="", line=1, column=1)
 DEFAULTS = 3  # that are tried
-ANSWERS = 4  # lists of equally many rules that are put into words
+ANSWERS = 8  # lists of equally many rules that are put into words
 
 
 def shortest_rules(problem: Problem, chosen: Mapping[str, str], mix: Mix) -> tuple[str, tuple[Rule, ...]]:
