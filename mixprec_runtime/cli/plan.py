@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mixprec_doctor.errors import ExitCode
+from mixprec_runtime.cli.fit import fit_options, is_asked, run_fit
 
 if TYPE_CHECKING:
+    from mixprec_doctor.records.kernel import KernelChoice
+    from mixprec_doctor.records.workload import Workload
+    from mixprec_runtime.fitting.timing import KernelsOf
     from mixprec_runtime.records.mix import Mix
     from mixprec_runtime.records.plan import Plan
     from mixprec_runtime.records.quality import QualityReport
@@ -50,12 +54,18 @@ WINDOW = 512  # tokens seen together while a text is measured
     "--measure-tokens", type=click.IntRange(2), default=MEASURED_TOKENS, show_default=True, metavar="N",
     help="How much of the text is used, from its beginning.",
 )  # fmt: skip
+@fit_options
 @click.option("--every-layer", is_flag=True, help="One row per module instead of one per kind of unit.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "html", "svg"]),
     help="html and svg: a picture of the bytes, layer by layer. By default what the suffix of -o says, or text.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of printing.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write here instead of printing; with --fit the mix file.",
+)
 @click.pass_context
 def plan(
     ctx: click.Context,
@@ -76,7 +86,7 @@ def plan(
     Only headers are read, unless a text is measured. Every fault of the mixture is listed at once. Where an engine is
     installed, each layer's kernel is named too: the proved one where a launch proved it here, else what reading the
     engine says. Exit code 0: it can be served; 1: it cannot, for the reasons shown; 2: the mix file itself is at
-    fault.
+    fault. With --fit the best mixture of the sources within a budget is found, shown and written to -o.
     """
     from mixprec_doctor.cli.options import write
     from mixprec_runtime.launching.errors import RefusedPlan
@@ -86,6 +96,14 @@ def plan(
     from mixprec_runtime.planning.uniform import uniform_models
     from mixprec_runtime.reports.memory_forms import form_of
 
+    if is_asked(ctx):
+        if measure is not None:
+            raise click.UsageError("--fit measures what it finds; name a text with --judge")
+        wish = read_mix(mix)
+        ranks, stages = tensor_parallel_size or wish.ranks, pipeline_parallel_size or wish.stages
+        kernels = _kernels(engine=engine or wish.engine, against=against, machine=machine)
+        run_fit(ctx, wish, ranks=ranks, stages=stages, form=form, output=output, kernels=kernels)
+        return
     form = form or form_of(output)
     if measure is not None and form not in ("text", "json"):
         raise click.UsageError(f"--measure gives figures, which {form} does not show; take text or json")
@@ -126,22 +144,30 @@ def plan(
 
 
 def _with_kernels(made: Plan, wish: Mix, *, ranks: int, engine: str, against: str | None, machine: Path | None) -> Plan:
+    from mixprec_runtime.planning.kernels import with_choices
+    from mixprec_runtime.planning.workload import workload_of
+
+    kernels = _kernels(engine=engine, against=against, machine=machine)
+    return with_choices(made, kernels(workload_of(made, wish, ranks=ranks)))
+
+
+def _kernels(*, engine: str, against: str | None, machine: Path | None) -> KernelsOf:
+    """What serves a workload: proved here, or foreseen by reading an engine."""
     from mixprec_doctor.cli.options import no_collection
     from mixprec_doctor.machine import read_machine
     from mixprec_doctor.machine.description import read_description
     from mixprec_runtime.cache import cache_folder
     from mixprec_runtime.planning.foreseen import foresee, foresee_release
-    from mixprec_runtime.planning.kernels import with_choices
-    from mixprec_runtime.planning.workload import workload_of
 
     described = read_description(machine) if machine is not None else None
-    workload = workload_of(made, wish, ranks=ranks)
-    with no_collection():
-        if against is not None:
-            choices = foresee_release(workload, against, machine=described or read_machine())
-        else:
-            choices = foresee(workload, engine=engine, root=cache_folder(), machine=described)
-    return with_choices(made, choices)
+
+    def choices(workload: Workload) -> tuple[KernelChoice, ...]:
+        with no_collection():
+            if against is not None:
+                return foresee_release(workload, against, machine=described or read_machine())
+            return foresee(workload, engine=engine, root=cache_folder(), machine=described)
+
+    return choices
 
 
 def _quality(made: Plan, wish: Mix, text: Path, *, tokens: int) -> QualityReport:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["float32_mixture", "float32_model", "float32_weights"]
+__all__ = ["float32_mixture", "float32_model", "float32_modules", "float32_weights"]
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ def float32_weights(folder: Path) -> dict[str, torch.Tensor]:
     the key-value cache are left out. Raises CheckpointError, IncompleteLayer, UnknownLayout.
     """
     checkpoint = open_checkpoint(folder)
-    return _decoded(checkpoint, checkpoint.modules)
+    return float32_modules(checkpoint, checkpoint.modules)
 
 
 def float32_mixture(base: Path, sources: Mapping[str, Path]) -> dict[str, torch.Tensor]:
@@ -42,7 +42,7 @@ def float32_mixture(base: Path, sources: Mapping[str, Path]) -> dict[str, torch.
     state = float32_weights(base)
     for folder in sorted(set(sources.values())):
         modules = sorted(module for module, source in sources.items() if source == folder)
-        state.update(_decoded(open_checkpoint(folder), modules))
+        state.update(float32_modules(open_checkpoint(folder), modules))
     return state
 
 
@@ -64,7 +64,8 @@ def float32_model(config_folder: Path, state: Mapping[str, torch.Tensor]) -> Pre
     return model.eval()
 
 
-def _decoded(checkpoint: Checkpoint, modules: tuple[str, ...] | list[str]) -> dict[str, torch.Tensor]:
+def float32_modules(checkpoint: Checkpoint, modules: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Some modules of an opened checkpoint, each tensor by its name. Raises as float32_weights does."""
     state: dict[str, torch.Tensor] = {}
     for module in modules:
         headers = {
