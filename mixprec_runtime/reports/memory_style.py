@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["CSS", "colour_classes"]
+__all__ = ["COLOURS", "CSS", "colour_classes"]
 
 from collections.abc import Iterable
 
 from mixprec_runtime.records.memory import UNFILLED
 
 # Okabe and Ito's colours, with further ones for models of more formats; the plain types are greys.
-_COLOURS = (
+COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7d5ba6", "#4c9a2a", "#a0522d",
 )  # fmt: skip
 _FAMILIES = ("fp8", "gptq", "int8", "awq", "packed", "nvfp4", "mxfp4")  # the colour each prefers
@@ -19,7 +19,7 @@ _PLAIN = {"bf16": "plain", "f16": "plain-2", "f32": "plain-3", UNFILLED: "unfill
 def colour_classes(formats: Iterable[str]) -> dict[str, str]:
     """A class name for each format; the same format has the same colour in every picture, as long as it is free."""
     classes: dict[str, str] = {}
-    free = list(range(len(_COLOURS)))
+    free = list(range(len(COLOURS)))
     waiting = []
     names = list(dict.fromkeys(formats))
     for name in names:
@@ -32,7 +32,7 @@ def colour_classes(formats: Iterable[str]) -> dict[str, str]:
         else:
             waiting.append(name)
     for at, name in enumerate(waiting):
-        classes[name] = f"c{free[at] if at < len(free) else at % len(_COLOURS)}"
+        classes[name] = f"c{free[at] if at < len(free) else at % len(COLOURS)}"
     return {name: classes[name] for name in names}
 
 
@@ -69,7 +69,7 @@ _DARK = """
 """
 CSS = (
     _LIGHT
-    + "".join(f".mp .c{at}{{fill:{colour}}}" for at, colour in enumerate(_COLOURS))
+    + "".join(f".mp .c{at}{{fill:{colour}}}" for at, colour in enumerate(COLOURS))
     + f"\n@media (prefers-color-scheme:dark){{{_DARK}}}"
 )
 """One style sheet, inside the picture: nothing is loaded from anywhere."""

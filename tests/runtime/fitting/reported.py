@@ -34,7 +34,7 @@ def report(
     names: Mapping[str, str] | None = None, head: bool = True, measured: bool = True, method: str = "kl",
 ) -> FitReport:  # fmt: skip
     """A fit to a share of the range of bytes, as the verb would hand it over; what was measured is made up."""
-    problem, losses = model(layers=layers, sources=sources)
+    problem, losses = model(layers=layers, sources=sources, pairs=layers < 40)
     if head:
         last = unit("lm_head", option("model", 56_000_000), option(sources[-1], 16_000_000))
         problem = replace(problem, units=(*problem.units, last))
