@@ -86,6 +86,7 @@ class _Writer:
         self._chosen = chosen
         self._named = {module for module in ground.assigned if ground.is_named(module)}
         self._everything = tuple(ground.assigned)
+        self._known: dict[tuple[str, ...], frozenset[str]] = {}
         self._places = {
             module: (stack, number, module.removeprefix(f"{stack}.{number}."))
             for module in self._everything
@@ -110,9 +111,9 @@ class _Writer:
             lists = [(*before, *((stack, each) for each in after)) for before in lists for after in covers]
         found = []
         for path in lists[:ANSWERS]:
-            rules = self._written(path, decided=self._named | self._meant(alone))
+            rules = self._written(path, decided=self._named.union(*map(self._meant, alone)))
             if rules is not None:
-                found.append((default, self._without_idle((*alone, *rules), default)))
+                found.append((default, self._deciding((*alone, *rules))))
         return found
 
     def _alone(self, default: str) -> tuple[Rule, ...]:
@@ -142,10 +143,11 @@ class _Writer:
                 return [(f"re:{re.escape(prefix)}.*",)]
         return [(module,) for module in modules]
 
-    def _meant(self, rules: Sequence[Rule]) -> set[str]:
-        targets = [Targets(rule.targets) for rule in rules]
-        classes = self._ground.classes
-        return {module for module in self._everything if any(each.match(module, classes[module]) for each in targets)}
+    def _meant(self, rule: Rule) -> frozenset[str]:
+        if rule.targets not in self._known:
+            match, classes = Targets(rule.targets).match, self._ground.classes
+            self._known[rule.targets] = frozenset(each for each in self._everything if match(each, classes[each]))
+        return self._known[rule.targets]
 
     def _written(self, path: Sequence[tuple[_Stack, Cover]], *, decided: set[str]) -> tuple[Rule, ...] | None:
         rules = []
@@ -166,19 +168,18 @@ class _Writer:
             if target is None:
                 return None
             rules.append(Rule(targets=(target,), source=cover.colour, mark=MARK))
-            decided |= self._meant(rules[-1:])
+            decided |= self._meant(rules[-1])
         return tuple(rules)
 
-    def _without_idle(self, rules: tuple[Rule, ...], default: str) -> tuple[Rule, ...]:
-        """The rules that decide something, the last of two that say the same."""
-        while True:
-            mix = replace(self._ground.mix, default=default, rules=(*self._ground.mix.rules, *rules))
-            assigned, _ = assign(mix, self._ground.classes)
-            deciding = {id(each.by) for each in assigned.values()}
-            left = tuple(rule for rule in rules if id(rule) in deciding)
-            if len(left) == len(rules):
-                return rules
-            rules = left
+    def _deciding(self, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+        """The rules that decide something."""
+        decided = set(self._named)
+        left = []
+        for rule in rules:
+            if meant := self._meant(rule) - decided:
+                left.append(rule)
+                decided |= meant
+        return tuple(left)
 
 
 def _assigned(ground: Ground, mix: Mix) -> dict[str, Assignment]:

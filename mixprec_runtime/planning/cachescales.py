@@ -25,6 +25,10 @@ NAME = re.compile(
     r"(?:\.(?:attn|mla_attn|mla_attn\.mla_attn|[qkv]_proj|qkv_proj|qkqkv_proj))??"
     r"\.(?P<what>[qkv]_scale|kv_scale|prob_scale|[qkv]_zero_point|prob_output_scale|[qkv]_proj\.output_scale)"
 )
+ENDINGS = (
+    "q_scale", "k_scale", "v_scale", "prob_scale", "output_scale", "q_zero_point", "k_zero_point", "v_zero_point",
+)  # fmt: skip
+"""Of all names that ``NAME`` means; most tensors have another, and there may be a hundred thousand."""
 KEYS = ("k_proj", "qkv_proj", "kv_b_proj", "query_key_value", "W_pack", "Wqkv", "c_attn")
 VALUES = ("v_proj",)
 NUMBER = Format(kind=FormatKind.PLAIN, bits=32, dtype="F32")
@@ -33,7 +37,7 @@ NUMBER = Format(kind=FormatKind.PLAIN, bits=32, dtype="F32")
 
 def is_cache_scale(name: str) -> bool:
     """Whether a tensor belongs to the key-value cache, not to a layer's weights."""
-    return NAME.fullmatch(name) is not None
+    return name.endswith(ENDINGS) and NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,9 @@ def _held(checkpoint: Checkpoint) -> dict[str, dict[str, TensorHeader]]:
     """Scales by attention; zero points, which are zeros and which no engine uses, are left out."""
     scales: dict[str, dict[str, TensorHeader]] = {}
     for name, header in checkpoint.tensors.items():
-        if (match := NAME.fullmatch(name)) is not None and not name.endswith("_zero_point"):
+        if name.endswith("_zero_point") or not name.endswith(ENDINGS):
+            continue
+        if (match := NAME.fullmatch(name)) is not None:
             scales.setdefault(match["attention"], {})[name] = header
     return scales
 

@@ -53,5 +53,8 @@ def is_derived(name: str, config: Mapping[str, object]) -> bool:
     Rotary tables follow from the config; a tied output head is the input embedding under a second name.
     """
     module, _, suffix = name.rpartition(".")
-    tied = language_config(config).get("tie_word_embeddings") is True
-    return suffix in DERIVED or (tied and module in ("lm_head", "language_model.lm_head"))
+    if suffix in DERIVED:
+        return True
+    return (
+        module in ("lm_head", "language_model.lm_head") and language_config(config).get("tie_word_embeddings") is True
+    )

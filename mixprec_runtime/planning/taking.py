@@ -114,7 +114,7 @@ def fault_findings(mix: Mix, faults: list[ModuleFault]) -> list[Finding]:
     kinds: dict[tuple[str, str], list[ModuleFault]] = {}
     for fault in faults:
         kinds.setdefault((fault.code, fault.source), []).append(fault)
-    findings = []
+    findings: list[Finding] = []
     for (code, source), members in kinds.items():
         evidence = [f"{fault.module}: {fault.text}" for fault in members]
         findings.append(
