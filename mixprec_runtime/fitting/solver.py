@@ -1,6 +1,7 @@
 """The exact choice under a limit, checked in whole numbers.
 
-One sum that is limited is met by merging blocks; several, or blocks that depend on each other, by an integer programme.
+Where each block counts in one limited sum, blocks are merged; else, and where they depend on each other, an integer
+programme is solved.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ __all__ = ["SECONDS", "least_bytes", "least_loss"]
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,12 +41,9 @@ def least_loss(problem: Problem, losses: Losses, *, limit: Limit, seconds: float
     def fits(sources: Mapping[str, str]) -> bool:
         return all(each.total(problem, sources) <= each.most for each in ceilings)
 
-    if len(ceilings) == 1:
-        points = merged(table, room=ceilings[0].most - ceilings[0].fixed(problem))
-        if points is not None and len(points.cost):
-            found = table.sources(points.columns(len(points.cost) - 1))
-            if fits(found):
-                return mixture_of(problem, losses, found)
+    found = _by_merging(problem, table, ceilings)
+    if found is not None and fits(found):
+        return mixture_of(problem, losses, found)
     programme = _programme(table, seconds)
     rows = [programme.row(programme.cost(at), each.most - each.fixed(problem)) for at, each in enumerate(ceilings)]
     best = programme.least(programme.loss, rows=rows, accept=fits)
@@ -86,6 +85,27 @@ def least_bytes(problem: Problem, losses: Losses, *, most_loss: float, seconds: 
         accept=lambda sources: problem.bytes_of(sources) <= first.bytes,
     )
     return first if better is None else mixture_of(problem, losses, better)
+
+
+def _by_merging(problem: Problem, table: Blocks, ceilings: Sequence[Ceiling]) -> dict[str, str] | None:
+    """The choice where every block counts in one sum alone (all bytes, or those of a stage), sum by sum."""
+    counted = [
+        [kind for kind in range(len(ceilings)) if (block.costs[kind] != block.costs[kind][0]).any()]
+        for block in table.blocks
+    ]
+    if table.together or table.products or any(len(kinds) > 1 for kinds in counted):
+        return None
+    taken = [0] * len(table.blocks)
+    for kind, ceiling in enumerate(ceilings):
+        mine = [at for at, kinds in enumerate(counted) if (kinds or [0]) == [kind]]
+        others = sum(block.costs[kind][0] for at, block in enumerate(table.blocks) if at not in mine)
+        part = replace(table, blocks=tuple(table.blocks[at] for at in mine))
+        points = merged(part, kind=kind, room=ceiling.most - ceiling.fixed(problem) - others)
+        if points is None or not len(points.cost):
+            return None
+        for at, column in zip(mine, points.columns(len(points.cost) - 1), strict=True):
+            taken[at] = column
+    return table.sources(taken)
 
 
 def _programme(table: Blocks, seconds: float) -> Programme:

@@ -78,8 +78,9 @@ def _axes(across: Scale, up: Scale, *, floor: float, ceiling: float) -> list[str
         klass = "base" if not up.log and mark == 0 else "grid"
         drawn.append(element("line", x1=across.start, x2=across.end, y1=y, y2=y, klass=klass))
         drawn.append(element("text", text(f"{mark:g}"), x=across.start - 8, y=y + 4, klass="soft end"))
-    if up.nothing is not None:
+    if up.log:
         drawn.append(element("line", x1=across.start, x2=across.end, y1=floor, y2=floor, klass="base"))
+    if up.nothing is not None:
         drawn.append(element("text", text("0"), x=across.start - 8, y=floor + 4, klass="soft end"))
     for mark in across.marks:
         x = across.at(mark)

@@ -87,9 +87,11 @@ def _axis(scale: Scale, places: _Places) -> list[str]:
         base = not scale.log and mark == 0
         drawn.append(element("line", x1=places.left, x2=places.right, y1=y, y2=y, klass="base" if base else "grid"))
         drawn.append(element("text", text(f"{mark:g}"), x=places.left - 8, y=y + 4, klass="soft end"))
+    if scale.log:
+        y = scale.start if scale.nothing is None else scale.nothing
+        drawn.append(element("line", x1=places.left, x2=places.right, y1=y, y2=y, klass="base"))
     if scale.nothing is not None:
         y = scale.nothing
-        drawn.append(element("line", x1=places.left, x2=places.right, y1=y, y2=y, klass="base"))
         drawn.append(element("text", text("0"), x=places.left - 8, y=y + 4, klass="soft end"))
     return drawn
 

@@ -11,6 +11,7 @@ from math import ceil, floor, isfinite, log10
 from mixprec_runtime.reports.svg import steps
 
 WIDE = 30.0  # largest over smallest from which on a scale is logarithmic
+LEAST = 1e-15  # what is smaller is nothing
 DECADES = 6  # that a logarithmic scale has at most; what is smaller stands with nothing
 FEWEST = 3  # marks, with which powers of ten alone are enough
 SHELF = 16.0  # below the smallest decade, for nothing
@@ -42,7 +43,7 @@ class Scale:
 def log_or_linear(values: Iterable[float], *, start: float, end: float) -> Scale:
     """A scale from nothing upwards for values of which some are many times others; ``end`` is above ``start``."""
     known = [value for value in values if isfinite(value)]
-    positive = [value for value in known if value > 0]
+    positive = [value for value in known if value > LEAST]
     if not positive or max(positive) < WIDE * min(positive):
         marks = steps(max(positive, default=0.0))
         low = min(0.0, *known) if known else 0.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixprec_runtime.fitting import blocks, merging
+from mixprec_runtime.fitting import blocks, merging, solver
 from mixprec_runtime.fitting.errors import NoMixtureFits, NothingServes, SolverGaveUp, UntimedOptions
 from mixprec_runtime.fitting.solver import least_bytes, least_loss
 from mixprec_runtime.records.fit import ChosenMixture, Forbidden, Losses, PairLoss, Problem
@@ -61,6 +61,39 @@ def test_every_rank_fits_and_nothing_that_does_loses_less(case: tuple[Problem, L
         bytes_per_rank=tuple(sizes[round(share * (len(sizes) - 1))] for sizes, share in zip(held, shares, strict=True))
     )
     assert solved(problem, losses, limit) == best(mixtures, limit)
+
+
+@FEW
+@given(problems(), st.lists(st.floats(0, 1), min_size=2, max_size=2))
+def test_stages_of_layers_are_filled_each_by_itself(case: tuple[Problem, Losses], shares: list[float]) -> None:
+    """Units 0 to 2 are of the first layer and stage, the others of the second; pairs and bans within a stage alone."""
+    problem, losses = case
+    stage = {each.name: each.layer or 0 for each in problem.units}
+    problem = replace(
+        problem,
+        units=tuple(
+            replace(
+                each,
+                options=tuple(
+                    replace(o, bytes_per_rank=tuple(o.bytes * (stage[each.name] == rank) for rank in range(2)))
+                    for o in each.options
+                ),
+            )
+            for each in problem.units
+        ),
+        forbidden=tuple(each for each in problem.forbidden if len({stage[name] for name, _ in each.choices}) == 1),
+        fixed_bytes_per_rank=(problem.fixed_bytes, 0),
+    )
+    losses = replace(losses, pairs=tuple(p for p in losses.pairs if stage[p.first[0]] == stage[p.second[0]]))
+    mixtures = every_mixture(problem, losses)
+    held = [sorted(each.bytes_per_rank[rank] for each in mixtures) or [0] for rank in range(2)]
+    limit = Limit(
+        bytes_per_rank=tuple(sizes[round(share * (len(sizes) - 1))] for sizes, share in zip(held, shares, strict=True))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        if best(mixtures, limit) is not None:
+            patch.setattr(solver, "_programme", None)  # not needed
+        assert solved(problem, losses, limit) == best(mixtures, limit)
 
 
 @FEW
