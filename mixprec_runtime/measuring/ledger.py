@@ -24,6 +24,7 @@ class Ledger:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self._torn = False  # the last line has no end
         self._known = dict(self._read())
 
     def get(self, key: str) -> Entry | None:
@@ -35,14 +36,16 @@ class Ledger:
         self._known[key] = entry
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps([key, entry.change, entry.nats]) + "\n")
+            lines.write(("\n" if self._torn else "") + json.dumps([key, entry.change, entry.nats]) + "\n")
+        self._torn = False
 
     def _read(self) -> Iterator[tuple[str, Entry]]:
         try:
-            lines = self.file.read_text(encoding="utf-8", errors="replace").splitlines()
+            text = self.file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return
-        for line in lines:
-            with suppress(ValueError, TypeError):
+        self._torn = bool(text) and not text.endswith("\n")
+        for line in text.splitlines():
+            with suppress(ValueError, TypeError, RecursionError):
                 key, change, nats = json.loads(line)
                 yield str(key), Entry(change=float(change), nats=None if nats is None else float(nats))
