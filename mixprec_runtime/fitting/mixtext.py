@@ -87,7 +87,7 @@ def mix_text(report: FitReport, mix: Mix, *, folder: Path, command: str, date: s
     parts = _Parts(ground, made, whole)
     lines = [
         *_heading(report, whole, command=command, date=date),
-        f"model: {_scalar(_path(mix, mix.model, folder))}",
+        *_commented([(f"model: {_scalar(_path(mix, mix.model, folder))}", _commit(mix.model))]),
         *_sources(mix, {layer.source for layer in whole.layers}, folder),
         *_commented([(f"default: {default}", parts.words("default"))]),
     ]
@@ -171,8 +171,13 @@ def _key(each: Assignment) -> int | str:
 
 def _sources(mix: Mix, used: set[str], folder: Path) -> list[str]:
     there = [source for name, source in mix.sources.items() if name in used]
-    lines = [f"  {each.name}: {{path: {_scalar(_path(mix, each, folder))}}}" for each in there]
-    return ["sources:", *lines] if lines else []
+    lines = [(f"  {each.name}: {{path: {_scalar(_path(mix, each, folder))}}}", _commit(each)) for each in there]
+    return ["sources:", *_commented(lines)] if lines else []
+
+
+def _commit(source: Source) -> str:
+    """What the numbers above are of, where the mix file need not say so."""
+    return f"chosen with {source.hub}" if source.hub is not None else ""
 
 
 def _path(mix: Mix, source: Source, folder: Path) -> str:

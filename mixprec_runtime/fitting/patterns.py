@@ -7,6 +7,8 @@ __all__ = ["module_pattern", "number_pattern"]
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from mixprec_runtime.planning.experts import EXPERTS
+
 MOST = 8  # parents that a pattern lists
 ORDER = ("q", "k", "v", "o", "gate", "up", "down")
 ALTERNATIVES = re.compile(r"([^.]*)_proj")
@@ -103,8 +105,7 @@ def _tails(parts: Sequence[str]) -> Iterator[str]:
     leaves = list(dict.fromkeys(part.rpartition(".")[2] for part in parts))
     yield f"{_leaves(leaves)}$"
     yield rf".*\.{_leaves(leaves)}$"
-    numbered = list(dict.fromkeys(map(_without_numbers, parts)))
-    yield f"{_either(numbered)}$"
+    yield f"{_either(dict.fromkeys(map(_with_all_experts, parts)))}$"
 
 
 def _place(module: str) -> tuple[int, str]:
@@ -149,5 +150,6 @@ def _either(texts: Iterable[str]) -> str:
     return f"({'|'.join(each)})"
 
 
-def _without_numbers(part: str) -> str:
-    return re.sub(r"(?<=\\\.)\d+(?=\\\.|$)", lambda _: r"\d+", re.escape(part))
+def _with_all_experts(part: str) -> str:
+    head, below, _ = part.partition(f".{EXPERTS}.")
+    return re.escape(f"{head}{below}") + ".*" if below else re.escape(part)

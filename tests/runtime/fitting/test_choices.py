@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mixprec_runtime.fitting.choices import NothingToChoose, UnknownSources, problem_of
 from mixprec_runtime.fitting.constraints import unserved_choices
+from mixprec_runtime.fitting.errors import NothingServes
 from mixprec_runtime.fitting.mixtures import mix_of
 from mixprec_runtime.launching.errors import RefusedPlan
 from mixprec_runtime.planning.planner import make_plan
@@ -134,14 +135,34 @@ def test_a_source_without_all_modules_of_a_unit_is_no_option_for_it(shop: Worksh
 
 def test_ranks_that_would_cut_groups_leave_the_format_out(shop: Workshop) -> None:
     shop.checkpoints("base", "gptq", "fp8")
-    problem = problem_of(read(shop, "gptq", "fp8"), ranks=2)
-    assert {option.source for unit in problem.units if unit.kind == "mlp.down_proj" for option in unit.options} == {
-        "model",
-        "gptq",
-        "fp8",
-    }
+    mix = read(shop, "gptq", "fp8")
+    problem = problem_of(mix, ranks=4)
+    options = {unit.kind: {option.source for option in unit.options} for unit in problem.units}
+    assert options["self_attn.o_proj"] == {"model", "fp8"} and options["mlp.down_proj"] == {"model", "fp8", "gptq"}
+    whys = [each.why for each in problem.left_out if each.choices[0] == ("model.layers.0.self_attn.o_proj", "gptq")]
+    assert whys == ["MP649: 4 ranks would cut what must stay whole in source 'gptq' (2)"]
+    assert check_against_plans(mix, problem, range(5), ranks=4) == 5
     with pytest.raises(RefusedPlan, match="MP645"):
         problem_of(read(shop, "gptq", "fp8"), ranks=3)
+
+
+def test_a_rule_for_a_part_of_a_fused_unit_leaves_what_is_of_its_scheme(shop: Workshop) -> None:
+    shop.checkpoints("base", "gptq", "fp8")
+    mix = read(shop, "gptq", "fp8", more="rules: [{targets: ['re:.*q_proj$'], source: fp8}]\n")
+    problem = problem_of(mix, choose=["gptq", "fp8"])
+    unit = problem.unit("model.layers.0.self_attn.qkv_proj")
+    assert unit.modules == tuple(f"model.layers.0.self_attn.{part}_proj" for part in "kv")
+    assert [option.source for option in unit.options] == ["fp8"]
+    assert check_against_plans(mix, problem, range(5)) == 5
+    with pytest.raises(NothingServes, match="they are not of one scheme"):
+        problem_of(
+            read(
+                shop,
+                "gptq",
+                "fp8",
+                more="rules: [{targets: ['re:.*q_proj$'], source: fp8}, {targets: ['re:.*k_proj$'], source: gptq}]\n",
+            )
+        )
 
 
 def test_names_to_choose_among_must_be_sources(zoo: Mapping[str, Mix]) -> None:

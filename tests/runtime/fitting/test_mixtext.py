@@ -99,6 +99,19 @@ def test_relative_paths_follow_the_file_and_others_stay(shop: Workshop, tmp_path
     assert beside["sources"]["fp8"] == below["sources"]["fp8"] == {"path": str(shop.root / "fp8")}
 
 
+def test_ids_on_the_hub_stay_with_a_note_of_the_commit(shop: Workshop) -> None:
+    shop.checkpoints("base", "gptq")
+    mix = read(shop, "gptq", more="default: gptq\n")
+    report = report_of(mix)
+    shop.mix("model: base\nsources: {gptq: {path: 'some/model@main'}}\n")
+    mix = replace(mix, sources={"gptq": replace(mix.sources["gptq"], hub="some/model@0123abc")})
+    chosen = dict.fromkeys(report.chosen.sources, "gptq")
+    text = text_of(
+        replace(report, chosen=mixture_of(report.problem, report.losses, chosen)), mix, folder=shop.root / "a"
+    )
+    assert "  gptq: {path: some/model@main}  # chosen with some/model@0123abc\n" in text
+
+
 def test_sources_that_nothing_comes_from_are_left_out_and_what_is_served_stays(shop: Workshop) -> None:
     shop.checkpoints("base", "gptq", "fp8")
     more = "engine: torch\nserve: {max_model_len: 64, 'odd: key': [\"it's\", '#x'], enforce_eager: true}\n"
