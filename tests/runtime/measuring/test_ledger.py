@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def test_a_line_that_was_cut_off_is_passed_over_and_written_behind(tmp_path: Pat
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_without_a_fault(tmp_path_factory, content: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_any_bytes_are_read_without_a_fault(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.mktemp("any") / "ledger.jsonl"
     file.write_bytes(content)
     assert Ledger(file).get("a") is None
