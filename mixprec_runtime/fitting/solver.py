@@ -17,7 +17,7 @@ import numpy as np
 
 from mixprec_runtime.fitting.blocks import Blocks, blocks_of
 from mixprec_runtime.fitting.ceilings import Ceiling, ceilings_of, tightest
-from mixprec_runtime.fitting.errors import NoMixtureFits
+from mixprec_runtime.fitting.errors import NoMixtureFits, NothingServes
 from mixprec_runtime.fitting.merging import merged
 from mixprec_runtime.records.fit import ChosenMixture, Losses, Problem
 from mixprec_runtime.records.fit_report import Limit, mixture_of
@@ -76,8 +76,10 @@ def least_bytes(problem: Problem, losses: Losses, *, most_loss: float, seconds: 
     row = programme.row(programme.loss, min(most, float(np.abs(programme.loss).sum())))
     best = programme.least(programme.bytes, rows=[row], accept=lambda sources: losses.of(sources) <= most)
     if best is None:
-        least = losses.of(programme.least(programme.loss) or {})
-        raise NoMixtureFits(most_loss, least, unit="loss")
+        closest = programme.least(programme.loss)
+        if closest is None:
+            raise _excluded(problem)
+        raise NoMixtureFits(most_loss, losses.of(closest), unit="loss")
     first = mixture_of(problem, losses, best)
     better = programme.least(
         programme.loss,
@@ -122,11 +124,19 @@ def _not_above(amount: float) -> float:
     return amount + EQUAL * abs(amount)
 
 
-def _no_mixture(problem: Problem, programme: Programme, ceilings: Sequence[Ceiling]) -> NoMixtureFits:
+def _excluded(problem: Problem) -> NothingServes:
+    """For a problem of which no whole choice is allowed, though each block has some."""
+    names = [name for each in problem.forbidden for name, _ in each.choices]
+    return NothingServes(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(each.why for each in problem.forbidden)))
+
+
+def _no_mixture(problem: Problem, programme: Programme, ceilings: Sequence[Ceiling]) -> NoMixtureFits | NothingServes:
     """Which sum cannot be small enough, and how small it can be."""
     for at, each in enumerate(ceilings):
         least = programme.least(programme.cost(at))
-        if least is not None and each.total(problem, least) > each.most:
+        if least is None:
+            return _excluded(problem)
+        if each.total(problem, least) > each.most:
             return NoMixtureFits(each.wanted, each.total(problem, least), unit=each.unit, place=each.place)
     largest = max(float(programme.cost(at).max()) for at in range(len(ceilings)))
     rows = [

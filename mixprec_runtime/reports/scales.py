@@ -30,7 +30,9 @@ class Scale:
     nothing: float | None = None  # the place of zero on a logarithmic scale
 
     def at(self, value: float) -> float:
-        """Where a value stands; values beyond an end stand at it."""
+        """Where a value stands; values beyond an end stand at it, and so does what is no number at the upper one."""
+        if not isfinite(value):
+            return self.end
         if self.log:
             if value < self.low:
                 return self.nothing if self.nothing is not None else self.start

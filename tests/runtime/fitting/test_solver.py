@@ -216,6 +216,21 @@ def test_a_unit_that_nothing_serves_says_why() -> None:
         least_loss(problem, losses, limit=Limit())
 
 
+def test_choices_that_exclude_each_other_all_around_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listed as one block or, where that is too large, as a programme: two units, every pair of sources forbidden."""
+    sources = ("model", "int8")
+    bans = tuple(Forbidden(choices=(("a", s), ("b", t)), why=f"{s} beside {t}") for s in sources for t in sources)
+    problem, losses = two_units(forbidden=bans)
+    for most in (blocks.MOST_COLUMNS, 2):
+        monkeypatch.setattr(blocks, "MOST_COLUMNS", most)
+        with pytest.raises(
+            NothingServes, match=r"wanted a source for a, b; .*\n  model beside model\n  model beside int8"
+        ):
+            least_loss(problem, losses, limit=Limit(bytes=100))
+        with pytest.raises(NothingServes):
+            least_bytes(problem, losses, most_loss=10)
+
+
 def test_an_option_whose_loss_is_not_a_number_is_never_taken() -> None:
     problem, losses = two_units()
     losses = replace(losses, alone={**losses.alone, ("a", "int8"): float("nan")})

@@ -129,6 +129,16 @@ def test_a_fit_that_measured_nothing_and_has_no_front_is_drawn_all_the_same() ->
     assert "relative squared error" in fit_html(made)
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -0.25])
+def test_losses_that_are_no_numbers_or_below_zero_leave_the_picture_whole(odd: float) -> None:
+    made = report(layers=3)
+    name = made.problem.units[1].name
+    losses = replace(made.losses, alone={**made.losses.alone, (name, "awq"): odd})
+    markup = fit_svg(replace(made, losses=losses))
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', markup)
+    assert len([said for said, _ in titled(ET.fromstring(markup), "circle") if "from awq" in said]) >= 3  # noqa: S314
+
+
 class _Rows(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
