@@ -5,7 +5,7 @@
 
 import nox
 
-from noxfiles.bench import bench, bench_embedded, bench_kernels, bench_loading, bench_serving
+from noxfiles.bench import bench, bench_embedded, bench_fitting, bench_kernels, bench_loading, bench_serving
 from noxfiles.demo import demo
 from noxfiles.doctor import doctor
 from noxfiles.engines import engine, engine_heavy, inspect, releases, sglang
@@ -15,6 +15,7 @@ from noxfiles.third_party import third_party
 __all__ = [
     "bench",
     "bench_embedded",
+    "bench_fitting",
     "bench_kernels",
     "bench_loading",
     "bench_serving",

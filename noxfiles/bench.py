@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bench", "bench_embedded", "bench_kernels", "bench_loading", "bench_serving"]
+__all__ = ["bench", "bench_embedded", "bench_fitting", "bench_kernels", "bench_loading", "bench_serving"]
 
 import nox
 
@@ -72,3 +72,19 @@ def bench_embedded(session: nox.Session) -> None:
         session.run("python", "-m", "benchmarks.generated", str(folder), "--size", "1b-6")
     environment = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "MIXPREC_CACHE": str(CACHE)}
     session.run("python", "-m", "benchmarks.embedded", str(folder), *session.posargs, env=environment)
+
+
+@nox.session
+def bench_fitting(session: nox.Session) -> None:
+    """Perplexity of fitted mixtures beside others of equal bytes, on a text that no choice saw; asserts nothing.
+
+    Of the demo's checkpoints. ``-- --sources awq,int8 --budgets 0.5 --random 3`` for a first look, which takes minutes.
+    """
+    folder = CACHE / "demo"
+    if not (folder / "mix.yaml").is_file():
+        session.skip("the demo's checkpoints are not there; mixprec demo makes them")
+    session.install(TORCH)
+    session.install("-e", ".[fit,torch]")
+    kept = ROOT / ".cache" / "bench" / "fitting"
+    words = (str(folder), "--out", str(kept), "--json", str(kept / "rows.json"))
+    session.run("python", "-m", "benchmarks.fitting", *words, *session.posargs, env={"HF_HUB_OFFLINE": "1"})
