@@ -14,6 +14,7 @@ from fractions import Fraction
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.fitting.errors import NoMixtureFits, UntimedOptions
 from mixprec_runtime.fitting.kvcache import cache_bytes, served_tokens
+from mixprec_runtime.fitting.words import memory_words, size_words, time_words
 from mixprec_runtime.records.fit import Losses, Problem
 from mixprec_runtime.records.fit_report import Limit
 from mixprec_runtime.records.mix import Mix
@@ -64,8 +65,9 @@ class NoRoom(MixprecError):
 
     def __str__(self) -> str:
         return (
-            f"{self.asked} leaves no room for weights: the cache of {self.tokens:,} tokens takes {_gib(self.cache)} of "
-            f"{_gib(self.room)} on a rank, {_gib(self.cache - self.room)} too much\n"
+            f"{self.asked} leaves no room for weights: the cache of {self.tokens:,} tokens takes "
+            f"{memory_words(self.cache)} of {memory_words(self.room)} on a rank, "
+            f"{memory_words(self.cache - self.room)} too much\n"
             "  try: a shorter --context, `serve: {kv_cache_dtype: fp8}`, or more ranks"
         )
 
@@ -119,8 +121,8 @@ def resolve_budget(
         raise NoMixtureFits(most, smallest)
     return Budget(
         asked=text,
-        goal=f"least loss under {_mb(most)}",
-        how=f"The smallest mixture takes {_mb(smallest)}, the largest {_mb(_largest(problem))}.",
+        goal=f"least loss under {size_words(most)}",
+        how=f"The smallest mixture takes {size_words(smallest)}, the largest {size_words(_largest(problem))}.",
         limit=Limit(bytes=most),
     )
 
@@ -163,8 +165,9 @@ def _part(asked: str, problem: Problem) -> Budget:
     most = smallest + math.floor(part * (largest - smallest))
     return Budget(
         asked=asked,
-        goal=f"least loss under {_mb(most)}",
-        how=f"{float(part):.0%} of the way from the smallest mixture, {_mb(smallest)}, to the largest, {_mb(largest)}.",
+        goal=f"least loss under {size_words(most)}",
+        how=f"{float(part):.0%} of the way from the smallest mixture, {size_words(smallest)}, to the largest, "
+        f"{size_words(largest)}.",
         limit=Limit(bytes=most),
     )
 
@@ -185,8 +188,8 @@ def _time(asked: str, problem: Problem) -> Budget:
         raise NoMixtureFits(most, least, unit="seconds")
     return Budget(
         asked=asked,
-        goal=f"least loss in {_us(most)} for one row",
-        how=f"One row takes {_us(least)} in the quickest mixture, {_us(longest)} in the slowest.",
+        goal=f"least loss in {time_words(most)} for one row",
+        how=f"One row takes {time_words(least)} in the quickest mixture, {time_words(longest)} in the slowest.",
         limit=Limit(seconds=most),
     )
 
@@ -214,11 +217,12 @@ def _device(
         )
         if least > most:
             raise NoMixtureFits(most, least, place=f"on rank {rank}")
+    fits = size_words(min(left))
     return Budget(
         asked=asked,
-        goal=f"least loss with {_mb(min(left))} on each rank" if len(left) > 1 else f"least loss under {_mb(left[0])}",
-        how=f"{used:.0%} of {_gib(memory)}, less {_gib(max(cache))} for the keys and values of {tokens:,} tokens; what "
-        "activations take is not known before the engine runs.",
+        goal=f"least loss with {fits} on each rank" if len(left) > 1 else f"least loss under {fits}",
+        how=f"{used:.0%} of {memory_words(memory)}, less {memory_words(max(cache))} for the keys and values of {tokens:,} "
+        "tokens; what activations take is not known before the engine runs.",
         limit=Limit(bytes_per_rank=left),
     )
 
@@ -244,15 +248,3 @@ def _size(asked: str, text: str) -> int:
     if most <= 0:
         raise InvalidBudget(asked, "nothing fits in no bytes")
     return most
-
-
-def _mb(amount: int) -> str:
-    return f"{amount / 1e6:,.1f} MB" if amount >= 100_000 else f"{amount:,} bytes"
-
-
-def _us(seconds: float) -> str:
-    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:,.1f} µs"
-
-
-def _gib(amount: int) -> str:
-    return f"{amount / 2**30:,.2f} GiB" if amount >= 2**30 // 10 else f"{amount / 2**20:,.2f} MiB"

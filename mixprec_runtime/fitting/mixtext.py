@@ -14,6 +14,7 @@ from pathlib import Path
 from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.fitting.ground import Ground
 from mixprec_runtime.fitting.rules import shortest_rules
+from mixprec_runtime.fitting.words import size_words
 from mixprec_runtime.mixfile.hub import find_folder
 from mixprec_runtime.planning.asides import settle_asides
 from mixprec_runtime.planning.assign import Assignment, assign
@@ -103,15 +104,14 @@ def mix_text(report: FitReport, mix: Mix, *, folder: Path, command: str, date: s
 
 
 def _heading(report: FitReport, plan: Plan, *, command: str, date: str) -> Iterator[str]:
-    yield from _comment(f"{date}: {report.goal}, chosen by `{command}`")
-    yield from _comment(f"from the sources of {report.mix}.")
+    yield from _comment(f"{date}: {report.goal}, chosen from {report.mix} by `{command}`")
     sizes = sorted(plan.totals.by_format.items(), key=lambda each: -each[1])
     yield from _comment(
-        f"Bytes: {_mb(report.chosen.bytes)}; " + ", ".join(f"{name} {_mb(size)}" for name, size in sizes)
+        f"Bytes: {size_words(report.chosen.bytes)}; " + ", ".join(f"{name} {size_words(size)}" for name, size in sizes)
     )
     ranks = report.chosen.bytes_per_rank
     if len(ranks) > 1:
-        yield from _comment(f"Bytes on each rank: {', '.join(_mb(each) for each in ranks)}")
+        yield from _comment(f"Bytes on each rank: {', '.join(size_words(each) for each in ranks)}")
     losses = report.losses
     if losses.method == "kl":
         text = f" on {losses.text}, {losses.tokens:,} tokens" if losses.text else ""
@@ -121,9 +121,8 @@ def _heading(report: FitReport, plan: Plan, *, command: str, date: str) -> Itera
     if report.measured:
         yield from _comment(f"Measured{f' on {report.measured_text}' if report.measured_text else ''}:")
     for each in report.measured:
-        yield from _comment(
-            f"  {each.name}: {_mb(each.bytes)}, perplexity {each.perplexity:.2f}, divergence {each.divergence:.4f}"
-        )
+        figures = f"perplexity {each.perplexity:.2f}, divergence {each.divergence:.4f}"
+        yield from _comment(f"  {each.name}: {size_words(each.bytes)}, {figures}")
 
 
 def _comment(text: str) -> list[str]:
@@ -162,7 +161,7 @@ class _Parts:
         words = [f"{len(there)} of {len(self._layers)} layers"] if there else []
         words += [", ".join(outside) if len(outside) < 3 else f"{len(outside)} modules"] if outside else []
         nbytes = sum(self._bytes.get(each, 0) for each in modules)
-        return f"{' and '.join(words) or f'{len(modules)} modules'}, {_mb(nbytes)}"
+        return f"{' and '.join(words) or f'{len(modules)} modules'}, {size_words(nbytes)}"
 
 
 def _key(each: Assignment) -> int | str:
@@ -238,10 +237,6 @@ def _scalar(value: object) -> str:
 def _commented(lines: Sequence[tuple[str, str]]) -> list[str]:
     column = min(COLUMN, max(len(text) for text, _ in lines)) + 2
     return [f"{text.ljust(column - 2)}  # {words}" if words else text for text, words in lines]
-
-
-def _mb(amount: int) -> str:
-    return f"{amount / 1e6:,.1f} MB" if amount >= 100_000 else f"{amount:,} bytes"
 
 
 def _write(file: Path, text: str) -> None:
