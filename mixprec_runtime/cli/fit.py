@@ -224,9 +224,9 @@ def _show(report: FitReport, text: str, *, form: str, output: Path | None, pictu
     if form == "json":
         import json
 
-        from mixprec_runtime.reports.fit_json import fit_json
+        from mixprec_runtime.reports.fit_json import fit_document
 
-        write(json.dumps(fit_json(report), indent=2, ensure_ascii=False) + "\n", None)
+        write(json.dumps(fit_document(report), indent=2, ensure_ascii=False) + "\n", None)
     else:
         from mixprec_runtime.reports.console import render
         from mixprec_runtime.reports.fit_text import fit_text
