@@ -221,8 +221,8 @@ def _device(
     return Budget(
         asked=asked,
         goal=f"least loss with {fits} on each rank" if len(left) > 1 else f"least loss under {fits}",
-        how=f"{used:.0%} of {memory_words(memory)}, less {memory_words(max(cache))} for the keys and values of {tokens:,} "
-        "tokens; what activations take is not known before the engine runs.",
+        how=f"{used:.0%} of {memory_words(memory)}, less {memory_words(max(cache))} for the keys and values of "
+        f"{tokens:,} tokens; what activations take is not known before the engine runs.",
         limit=Limit(bytes_per_rank=left),
     )
 

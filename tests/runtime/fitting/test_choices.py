@@ -47,7 +47,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mix]:
 
 @settings(max_examples=24, deadline=None)
 @given(
-    st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower"]),
+    st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled"]),
     st.sampled_from([(1, 1), (2, 1), (1, 2), (2, 2)]),
     st.data(),
 )
@@ -163,6 +163,16 @@ def test_a_rule_for_a_part_of_a_fused_unit_leaves_what_is_of_its_scheme(shop: Wo
                 more="rules: [{targets: ['re:.*q_proj$'], source: fp8}, {targets: ['re:.*k_proj$'], source: gptq}]\n",
             )
         )
+
+
+def test_scales_of_the_cache_go_with_the_keys_or_leave_their_source_out(zoo: Mapping[str, Mix]) -> None:
+    problem = problem_of(zoo["scaled"])
+    qkv = problem.unit("model.layers.0.self_attn.qkv_proj")
+    assert {option.source for option in qkv.options} == {"model", "gptq", "fp8"}
+    plain = problem_of(replace(zoo["scaled"], serve={})).unit(qkv.name)
+    assert qkv.option("fp8").bytes == plain.option("fp8").bytes + 2 * 4
+    assert qkv.option("gptq").bytes == plain.option("gptq").bytes
+    assert any(each.choices == ((qkv.name, "int8"),) and "MP639" in each.why for each in problem.left_out)
 
 
 def test_names_to_choose_among_must_be_sources(zoo: Mapping[str, Mix]) -> None:

@@ -38,7 +38,7 @@ def random_choice(problem: Problem, seed: int) -> dict[str, str] | None:
 
 def zoo_mixes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Mix]:
     """The mixes by name."""
-    makers = (_plain, _tied, _smoothed, _experts, _folded, _ruled, _tower)
+    makers = (_plain, _tied, _smoothed, _experts, _folded, _ruled, _tower, _scaled)
     names = [make.__name__.removeprefix("_") for make in makers]
     return {name: make(Workshop(tmp_path_factory.mktemp(name))) for name, make in zip(names, makers, strict=True)}
 
@@ -103,3 +103,14 @@ def _tower(shop: Workshop) -> Mix:
                 tensors |= {f"{module}.{suffix}": tensor for suffix, tensor in layout(HIDDEN, 2 * HIDDEN).items()}
         shop.checkpoint(name, tensors, vision_config={})
     return read(shop, "gptq", "fp8", "int8")
+
+
+def _scaled(shop: Workshop) -> Mix:
+    """A cache in FP8, for which one source has scales, and another a scale for each head, which engines refuse."""
+    for name, shape in (("base", None), ("gptq", None), ("fp8", ()), ("int8", (2,))):
+        tensors = model_tensors(LAYOUTS[name][0])
+        for at in range(2) if shape is not None else ():
+            for part in "kv":
+                tensors[f"model.layers.{at}.self_attn.{part}_scale"] = Tensor("F32", shape or ())
+        shop.checkpoint(name, tensors)
+    return read(shop, "gptq", "fp8", "int8", more="serve: {kv_cache_dtype: fp8}\n")
