@@ -45,7 +45,9 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mix]:
     return zoo_mixes(tmp_path_factory)
 
 
-@pytest.mark.parametrize("name", ["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled"])
+@pytest.mark.parametrize(
+    "name", ["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled", "parallel"]
+)
 def test_what_is_written_reads_back_as_the_choice(zoo: Mapping[str, Mix], name: str, tmp_path: Path) -> None:
     report = report_of(zoo[name])
     file = tmp_path / "deep" / "mix.yaml"

@@ -47,7 +47,7 @@ def written(mix: Mix, problem: Problem, chosen: Mapping[str, str]) -> list[tuple
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled"]),
+    st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled", "parallel"]),
     st.integers(0, 10**6),
 )
 def test_the_rules_of_any_choice_give_exactly_that_choice(zoo: Mapping[str, Mix], name: str, seed: int) -> None:

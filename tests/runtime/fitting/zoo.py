@@ -38,7 +38,7 @@ def random_choice(problem: Problem, seed: int) -> dict[str, str] | None:
 
 def zoo_mixes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Mix]:
     """The mixes by name."""
-    makers = (_plain, _tied, _smoothed, _experts, _folded, _ruled, _tower, _scaled)
+    makers = (_plain, _tied, _smoothed, _experts, _folded, _ruled, _tower, _scaled, _parallel)
     names = [make.__name__.removeprefix("_") for make in makers]
     return {name: make(Workshop(tmp_path_factory.mktemp(name))) for name, make in zip(names, makers, strict=True)}
 
@@ -114,3 +114,13 @@ def _scaled(shop: Workshop) -> Mix:
                 tensors[f"model.layers.{at}.self_attn.{part}_scale"] = Tensor("F32", shape or ())
         shop.checkpoint(name, tensors)
     return read(shop, "gptq", "fp8", "int8", more="serve: {kv_cache_dtype: fp8}\n")
+
+
+def _parallel(shop: Workshop) -> Mix:
+    """Attention and feed-forward part read one norm; of four sources two need the same one, in two types."""
+    two = Tensor("F32", (HIDDEN,), b"\x00\x00\x00\x40" * HIDDEN)
+    of_sources = {"base": None, "gptq": f16([3.0] * HIDDEN), "awq": f16([2.0] * HIDDEN), "int8": two, "fp8": None}
+    for name, tensor in of_sources.items():
+        tensors = {key: each for key, each in model_tensors(LAYOUTS[name][0]).items() if NORMS[1] not in key}
+        shop.checkpoint(name, {**tensors, **norms(tensor or f16([1.0] * HIDDEN), NORMS[0])})
+    return read(shop, "gptq", "awq", "int8", "fp8")
