@@ -7,12 +7,12 @@ __all__ = ["Front", "front", "knee", "shown"]
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from mixprec_runtime.fitting.blocks import Array, Block, Blocks, blocks_of
+from mixprec_runtime.fitting.blocks import Array, Blocks, blocks_of
 from mixprec_runtime.fitting.merging import Merged, merged
+from mixprec_runtime.fitting.prospects import hull
 from mixprec_runtime.fitting.solver import least_bytes, least_loss
 from mixprec_runtime.records.fit import ChosenMixture, Losses, Problem
 from mixprec_runtime.records.fit_report import Limit, mixture_of
@@ -98,9 +98,10 @@ class _Supported:
 def _supported(table: Blocks) -> _Supported:
     """Points that are best for some price of a byte: step by step what saves most loss for a byte."""
     blocks = table.blocks
-    priced = [(-price, at, column) for at, block in enumerate(blocks) for price, column in _hull(block)]
+    hulls = [hull(block.bytes, block.loss) for block in blocks]
+    start = [first for first, _ in hulls]
+    priced = [(-price, at, column) for at, (_, steps) in enumerate(hulls) for price, column in steps]
     steps = [(at, column) for _, at, column in sorted(priced)]
-    start = [int(np.lexsort((block.loss, block.bytes))[0]) for block in blocks]
     now, sizes, loss = list(start), [0], [0.0]
     for at, column in steps:
         block, before = blocks[at], now[at]
@@ -112,24 +113,6 @@ def _supported(table: Blocks) -> _Supported:
     return _Supported(
         cost=np.array(sizes, np.int64) + first, loss=np.array(loss) + lost, start=tuple(start), steps=tuple(steps)
     )
-
-
-def _hull(block: Block) -> list[tuple[float, int]]:
-    """Columns on the lower hull after the smallest, each with the loss that a byte saves on the way to it."""
-    sizes, loss = block.bytes, block.loss
-    order = np.lexsort((loss, sizes)).tolist()
-    hull: list[int] = []
-
-    def price(first: int, second: int) -> float:
-        return float((loss[first] - loss[second]) / (sizes[second] - sizes[first]))
-
-    for each in order:
-        if hull and (loss[each] >= loss[hull[-1]] or sizes[each] == sizes[hull[-1]]):
-            continue
-        while len(hull) > 1 and price(hull[-2], hull[-1]) <= price(hull[-1], each):
-            hull.pop()
-        hull.append(each)
-    return [(price(before, each), each) for before, each in pairwise(hull)]
 
 
 def _of_budgets(problem: Problem, losses: Losses) -> Front:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixprec_runtime.fitting.blocks import Array, Block, Blocks
+from mixprec_runtime.fitting.prospects import Prospects
 
 MOST_POINTS = 200_000
 CANDIDATES = 4_000_000  # that are looked at together
@@ -54,8 +55,10 @@ class Merged:
         return taken
 
 
-def merged(table: Blocks, *, kind: int = 0, room: float = np.inf, most: int | None = None) -> Merged | None:
-    """All best choices by that cost (the first by default) of at most ``room``.
+def merged(
+    table: Blocks, *, kind: int = 0, room: float = np.inf, most: int | None = None, last_only: bool = False
+) -> Merged | None:
+    """All best choices by that cost (the first by default) of at most ``room``; only the last is wanted sometimes.
 
     None where blocks depend on each other, or at some time there are more than ``most`` points (MOST_POINTS).
     """
@@ -68,8 +71,11 @@ def merged(table: Blocks, *, kind: int = 0, room: float = np.inf, most: int | No
     none = np.zeros(1, np.int32)
     sums = _Sums(cost=np.zeros(1, np.int64), loss=np.zeros(1), bytes=np.zeros(1, np.int64), before=none, column=none)
     trail: list[tuple[Array, Array]] = []
+    prospects = Prospects([blocks[at] for at in order], kind=kind, room=room) if last_only else None
     for done, at in enumerate(order, 1):
         sums = _with_block(sums, blocks[at], kind, room=room - sum(least[done:]))
+        if prospects is not None:
+            sums = sums.at(np.flatnonzero(prospects.good(sums.cost, sums.loss, done=done)))
         if len(sums) > most:
             return None
         trail.append((sums.before, sums.column))

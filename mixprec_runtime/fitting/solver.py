@@ -102,7 +102,8 @@ def _by_merging(problem: Problem, table: Blocks, ceilings: Sequence[Ceiling]) ->
         mine = [at for at, kinds in enumerate(counted) if (kinds or [0]) == [kind]]
         others = sum(block.costs[kind][0] for at, block in enumerate(table.blocks) if at not in mine)
         part = replace(table, blocks=tuple(table.blocks[at] for at in mine))
-        points = merged(part, kind=kind, room=ceiling.most - ceiling.fixed(problem) - others)
+        room = ceiling.most - ceiling.fixed(problem) - others
+        points = merged(part, kind=kind, room=room, last_only=True)
         if points is None or not len(points.cost):
             return None
         for at, column in zip(mine, points.columns(len(points.cost) - 1), strict=True):

@@ -120,7 +120,7 @@ def _names(marks: list[tuple[float, float, str, str | None]], across: Scale, flo
         width = ROOM * len(short)
         before = x + 12 + width > across.end
         start = x - 12 - width if before else x + 12
-        line = min(y + 4 if klass is not None else y - 6, floor - 8)  # the front falls away below its points
+        line = min(y - 3, floor - 8)  # the front falls away below its points
         while any(abs(line - other) < LINE and start < end and first < start + width for first, end, other in placed):
             line += 2
         placed.append((start, start + width, line))

@@ -13,7 +13,7 @@ _CSS = """
 body{margin:0;background:#fff;color:#1f2328;font:13px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif}
 main{max-width:1120px;margin:0 auto}
 svg.mp{width:100%;height:auto;display:block}
-details{margin:0 24px 32px}
+details{margin:0 24px 12px}
 summary{cursor:pointer;font-weight:600;padding:8px 0}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap}
