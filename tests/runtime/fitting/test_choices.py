@@ -50,7 +50,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mix]:
     return zoo_mixes(tmp_path_factory)
 
 
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled", "parallel"]),
     st.sampled_from([(1, 1), (2, 1), (1, 2), (2, 2)]),

@@ -148,7 +148,7 @@ def told(zoo: Mapping[str, Mix]) -> tuple[FitReport, Mix, object]:
     return report, zoo["plain"], yaml.safe_load(text_of(report, zoo["plain"], folder=zoo["plain"].file.parent))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.text(), st.text(st.sampled_from("\n\r\x85\u2028\u2029\x00\ufeff\x1b\ud800#: {a"), max_size=40))
 def test_no_text_in_a_comment_breaks_the_file(told: tuple[FitReport, Mix, object], one: str, two: str) -> None:
     report, mix, plain = told

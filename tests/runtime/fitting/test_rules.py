@@ -45,7 +45,7 @@ def written(mix: Mix, problem: Problem, chosen: Mapping[str, str]) -> list[tuple
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     st.sampled_from(["plain", "tied", "smoothed", "experts", "folded", "ruled", "tower", "scaled", "parallel"]),
     st.integers(0, 10**6),
