@@ -111,6 +111,17 @@ def test_the_front_of_a_whole_model_takes_a_moment(layers: int, pairs: bool) -> 
     assert found.within(int(found.bytes[0]) - 1) is None
 
 
+def test_a_solution_leaves_behind_only_what_cannot_be_the_best() -> None:
+    """The front keeps all points and the solver few, by bounds: at every budget the same mixture."""
+    problem, losses = model(layers=16)
+    found = front(problem, losses)
+    budgets = range(int(found.bytes[0]), int(found.bytes[-1]), int(found.bytes[-1] - found.bytes[0]) // 25)
+    for budget in (*budgets, int(found.bytes[-1])):
+        known, solved = found.within(budget), least_loss(problem, losses, limit=Limit(bytes=budget))
+        assert known is not None
+        assert (solved.bytes, solved.loss) == (known.bytes, pytest.approx(known.loss, rel=1e-12))
+
+
 def test_points_that_are_shown_are_even_in_bytes_with_both_ends_and_the_knee() -> None:
     problem, losses = model(layers=30, pairs=False)
     found = front(problem, losses)
