@@ -118,14 +118,14 @@ def _names(marks: list[tuple[float, float, str, str | None]], across: Scale, flo
     for x, y, name, klass in sorted(marks, key=lambda mark: mark[1]):
         short = name if len(name) <= SHORT else name[: SHORT - 1] + "…"
         width = ROOM * len(short)
-        before = x + 12 + width > across.end
-        start = x - 12 - width if before else x + 12
+        before = x + 13 + width > across.end
+        start = x - 13 - width if before else x + 13
         line = min(y - 3, floor - 8)  # the front falls away below its points
         while any(abs(line - other) < LINE and start < end and first < start + width for first, end, other in placed):
             line += 2
         placed.append((start, start + width, line))
         words = " ".join(filter(None, ["halo", "strong" if klass is None else "", "end" if before else ""]))
-        at = x - 11 if before else x + 11
+        at = x - 13 if before else x + 13
         drawn.append(element("text", text(short), element("title", text(name)), x=at, y=line, klass=words))
     return drawn
 

@@ -27,7 +27,7 @@ NAME = 23  # characters of one
 CURVES = 190.0  # height of the losses
 ROW = 22.0
 GAP = 14.0  # before what stands in no layer
-SIGNED, NUMBERED = 13.0, 22.0  # width that a letter and a number need
+SIGNED, NUMBERED = 10.0, 22.0  # width that a letter and a number need
 
 
 class _Places:

@@ -19,7 +19,7 @@ _LIGHT = """
 .mp .point{fill:#59636e}
 .mp .rise{stroke:#59636e;stroke-width:1;stroke-dasharray:2 2}
 .mp .limit{stroke:#59636e;stroke-width:1;stroke-dasharray:5 3}
-.mp .sign{font-size:10px;text-anchor:middle}
+.mp .sign{font-size:9.5px;text-anchor:middle}
 .mp .on-light{fill:#1f2328}.mp .on-dark{fill:#fff}
 .mp .strong{font-weight:600}
 .mp .halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}
