@@ -18,7 +18,7 @@ from mixprec_runtime.records.fit import ChosenMixture, Losses, Problem
 from mixprec_runtime.records.fit_report import Limit
 from tests.runtime.fitting.problems import every_choice, every_mixture, model, problems
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=25, deadline=None)
 
 
 def best_points(mixtures: list[ChosenMixture]) -> list[tuple[int, float]]:
@@ -64,7 +64,7 @@ def test_a_front_that_is_too_long_keeps_points_that_are_on_it(case: tuple[Proble
     assert points == sorted(points)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(problems(units=4))
 def test_of_blocks_that_depend_on_each_other_budgets_are_solved(case: tuple[Problem, Losses]) -> None:
     problem, losses = case
@@ -81,12 +81,12 @@ def test_of_blocks_that_depend_on_each_other_budgets_are_solved(case: tuple[Prob
 
 
 def test_the_integer_programme_finds_the_points_of_the_front() -> None:
-    """A model of 32 units with interactions, which nobody can try in all ways: two methods, the same figures."""
-    problem, losses = model(layers=8)
+    """A model of 20 units with interactions, which nobody can try in all ways: two methods, the same figures."""
+    problem, losses = model(layers=5)
     found = front(problem, losses)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merging, "MOST_POINTS", 0)
-        for at in range(0, len(found), len(found) // 5):
+        for at in range(0, len(found), len(found) // 3):
             point = found.mixture(at)
             solved = least_loss(problem, losses, limit=Limit(bytes=point.bytes))
             assert (solved.bytes, solved.loss) == (point.bytes, pytest.approx(point.loss, rel=1e-12))
@@ -115,7 +115,7 @@ def test_a_solution_leaves_behind_only_what_cannot_be_the_best() -> None:
     """The front keeps all points and the solver few, by bounds: at every budget the same mixture."""
     problem, losses = model(layers=16)
     found = front(problem, losses)
-    budgets = range(int(found.bytes[0]), int(found.bytes[-1]), int(found.bytes[-1] - found.bytes[0]) // 25)
+    budgets = range(int(found.bytes[0]), int(found.bytes[-1]), int(found.bytes[-1] - found.bytes[0]) // 9)
     for budget in (*budgets, int(found.bytes[-1])):
         known, solved = found.within(budget), least_loss(problem, losses, limit=Limit(bytes=budget))
         assert known is not None
