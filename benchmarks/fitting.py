@@ -168,7 +168,7 @@ def _ways(
     problem: Problem, losses: Losses, errors: Losses, alone: Mapping[str, Chosen], most: int
 ) -> dict[str, Chosen]:
     limit = Limit(bytes=most)
-    plain = replace(losses, pairs=())
+    plain = replace(losses, joint=())
     forwards = sorted(range(len(problem.units)), key=lambda at: (_layer(problem, at), at))
     low, high = _neighbours(problem, plain, alone, most)
     return {

@@ -42,10 +42,9 @@ class Together:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Product:
-    """What is lost beyond the blocks' own losses when columns of both sets are chosen."""
+    """What is lost beyond the blocks' own losses when columns of all sets are chosen."""
 
-    first: tuple[int, Array]
-    second: tuple[int, Array]
+    parts: tuple[tuple[int, Array], ...]  # block, the columns of it
     nats: float
 
 
@@ -67,8 +66,8 @@ class Blocks:
         return {unit.name: unit.options[taken[at]].source for at, unit in enumerate(units)}
 
 
-Pair = tuple[tuple[int, int], tuple[int, int], float]  # unit and option, twice, nats
-Ban = tuple[tuple[int, int], ...]
+Ban = tuple[tuple[int, int], ...]  # units and options
+Joint = tuple[Ban, float]  # units and options, nats
 
 
 def blocks_of(problem: Problem, losses: Losses, *, cost: Cost) -> Blocks:
@@ -77,22 +76,22 @@ def blocks_of(problem: Problem, losses: Losses, *, cost: Cost) -> Blocks:
     Raises NothingServes where all decisions about a unit are forbidden.
     """
     numbered = _numbers(problem.units)
-    pairs = _pairs(losses, numbered)
+    joints = _joints(losses, numbered)
     bans, allowed = _bans(problem, losses, numbered)
     for unit, options in zip(problem.units, allowed, strict=True):
         if not options:
             raise _nothing(problem, (unit,))
     blocks: list[Block] = []
-    for members in _divided(allowed, pairs, bans, most=MOST_COLUMNS):
+    for members in _divided(allowed, joints, bans, most=MOST_COLUMNS):
         within = set(members)
-        mine = [pair for pair in pairs if pair[0][0] in within and pair[1][0] in within]
+        mine = [joint for joint in joints if all(unit in within for unit, _ in joint[0])]
         banned = [ban for ban in bans if all(unit in within for unit, _ in ban)]
-        seen = _seen_outside(within, pairs, bans)
-        block = _block(problem, losses, members, allowed=allowed, pairs=mine, bans=banned, seen=seen, cost=cost)
+        seen = _seen_outside(within, joints, bans)
+        block = _block(problem, losses, members, allowed=allowed, joints=mine, bans=banned, seen=seen, cost=cost)
         if not block.loss.size:
             raise _nothing(problem, [problem.units[at] for at in members])
         blocks.append(block)
-    together, products = _across(blocks, pairs, bans)
+    together, products = _across(blocks, joints, bans)
     return Blocks(problem=problem, blocks=tuple(blocks), together=together, products=products)
 
 
@@ -109,15 +108,15 @@ def _numbers(units: Sequence[ChoiceUnit]) -> dict[tuple[str, str], tuple[int, in
     }  # fmt: skip
 
 
-def _pairs(losses: Losses, numbered: dict[tuple[str, str], tuple[int, int]]) -> list[Pair]:
-    """Pairs of choices that exist, those of the same two choices summed up."""
-    found: dict[tuple[tuple[int, int], tuple[int, int]], list[float]] = {}
-    for pair in losses.pairs:
-        first, second = numbered.get(pair.first), numbered.get(pair.second)
-        if first is not None and second is not None and first[0] != second[0]:
-            found.setdefault((min(first, second), max(first, second)), []).append(pair.nats)
+def _joints(losses: Losses, numbered: dict[tuple[str, str], tuple[int, int]]) -> list[Joint]:
+    """Sets of choices that exist and can be made together, those of the same choices summed up."""
+    found: dict[Ban, list[float]] = {}
+    for joint in losses.joint:
+        choices = tuple(sorted({numbered[each] for each in joint.choices if each in numbered}))
+        if len(choices) == len(set(joint.choices)) == len({unit for unit, _ in choices}):
+            found.setdefault(choices, []).append(joint.nats)
     sums = {key: math.fsum(nats) for key, nats in sorted(found.items())}
-    return [(*key, nats) for key, nats in sums.items() if nats]
+    return [(choices, nats) for choices, nats in sums.items() if nats]
 
 
 def _bans(
@@ -141,10 +140,10 @@ def _bans(
 
 
 def _divided(
-    allowed: Sequence[Sequence[int]], pairs: Sequence[Pair], bans: Sequence[Ban], *, most: int
+    allowed: Sequence[Sequence[int]], joints: Sequence[Joint], bans: Sequence[Ban], *, most: int
 ) -> list[tuple[int, ...]]:
-    """Units by block: all that hangs together, by pairs alone where that is too much to list, else each by itself."""
-    paired = [(first[0], second[0]) for first, second, _ in pairs]
+    """Units by block: all that hangs together, by joint losses where that is too much, else each by itself."""
+    paired = [(choices[0][0], unit) for choices, _ in joints for unit, _ in choices[1:]]
     banned = [(ban[0][0], unit) for ban in bans for unit, _ in ban[1:]]
 
     def few(members: Iterable[int]) -> bool:
@@ -167,11 +166,10 @@ def _joined(units: Iterable[int], links: Iterable[tuple[int, int]]) -> list[tupl
     return sorted({tuple(sorted(members)) for members in group.values()})
 
 
-def _seen_outside(within: set[int], pairs: Sequence[Pair], bans: Sequence[Ban]) -> list[tuple[tuple[int, int], ...]]:
+def _seen_outside(within: set[int], joints: Sequence[Joint], bans: Sequence[Ban]) -> list[Ban]:
     """Sets of choices of a block on which something outside of it depends."""
-    groups = [((first, second)) for first, second, _ in pairs] + [tuple(ban) for ban in bans]
     found = set()
-    for group in groups:
+    for group in (*(choices for choices, _ in joints), *bans):
         inside = tuple(choice for choice in group if choice[0] in within)
         if inside and len(inside) < len(group):
             found.add(inside)
@@ -180,7 +178,7 @@ def _seen_outside(within: set[int], pairs: Sequence[Pair], bans: Sequence[Ban]) 
 
 def _block(
     problem: Problem, losses: Losses, members: tuple[int, ...], *, allowed: Sequence[Sequence[int]],
-    pairs: Sequence[Pair], bans: Sequence[Ban], seen: Sequence[tuple[tuple[int, int], ...]], cost: Cost,
+    joints: Sequence[Joint], bans: Sequence[Ban], seen: Sequence[Ban], cost: Cost,
 ) -> Block:  # fmt: skip
     grids = np.meshgrid(*(np.array(allowed[unit], np.int16) for unit in members), indexing="ij")
     options = np.stack([grid.ravel() for grid in grids], axis=1)
@@ -196,8 +194,8 @@ def _block(
         loss += np.array([losses.alone[problem.units[unit].name, option.source] for option in mine])[taken]
         size += np.array([option.bytes for option in mine], np.int64)[taken]
         costs = costs + np.array([cost(option) for option in mine]).T.reshape(dims, len(mine))[:, taken]
-    for first, second, nats in pairs:
-        loss += nats * _takes(options, place, (first, second))
+    for choices, nats in joints:
+        loss += nats * _takes(options, place, choices)
     signs = [_takes(options, place, group) for group in seen]
     kept = _undominated(costs, loss, size, signs)
     return Block(units=members, options=options[kept], costs=costs[:, kept], bytes=size[kept], loss=loss[kept])
@@ -245,9 +243,9 @@ def _compared(order: Array, costs: Array, rank: Array, sign: Array) -> Array:
 
 
 def _across(
-    blocks: Sequence[Block], pairs: Sequence[Pair], bans: Sequence[Ban]
+    blocks: Sequence[Block], joints: Sequence[Joint], bans: Sequence[Ban]
 ) -> tuple[tuple[Together, ...], tuple[Product, ...]]:
-    """Pairs and bans whose units stand in different blocks."""
+    """Joint losses and bans whose units stand in different blocks."""
     home = {unit: (at, place) for at, block in enumerate(blocks) for place, unit in enumerate(block.units)}
 
     def parts(choices: Iterable[tuple[int, int]]) -> list[tuple[int, Array]]:
@@ -259,10 +257,10 @@ def _across(
         return list(masks.items())
 
     products, together = [], []
-    for first, second, nats in pairs:
-        if home[first[0]][0] != home[second[0]][0]:
-            one, two = parts((first, second))
-            products.append(Product(first=one, second=two, nats=nats))
+    for choices, nats in joints:
+        masks = parts(choices)
+        if len(masks) > 1:
+            products.append(Product(parts=tuple(masks), nats=nats))
     for ban in bans:
         masks = parts(ban)
         if len(masks) > 1:

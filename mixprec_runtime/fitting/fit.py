@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["FitRequest", "fit"]
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from mixprec_runtime.records.fit import ChosenMixture, Losses, MeasuredMixture, 
 from mixprec_runtime.records.fit_report import FitReport, Limit, mixture_of
 from mixprec_runtime.records.mix import Mix
 
+JOINED = 8  # rounds of measuring together what was chosen together
 ROUNDS = 50  # of solving again with what the plan of a solution was refused for
 
 
@@ -104,11 +105,11 @@ def fit(
         losses = measuring.losses(request.method)
         clock.took("measuring units")
         chosen, problem = _served(mix, problem, losses, budget, request)
-        notes: list[str] = []
-        if losses.pairs and request.judged:
-            alone, problem = _served(mix, problem, replace(losses, pairs=()), budget, request)
-            chosen = _better(measuring, (chosen, mixture_of(problem, losses, alone.sources)), budget, notes)
         clock.took("solving")
+        notes: list[str] = []
+        if losses.method == "kl":
+            chosen, problem, losses = _joined(measuring, mix, problem, losses, chosen, budget, request, notes)
+        clock.took("measuring units together")
         points = front(problem, losses)
         clock.took("the front")
         measured = _judged(measuring, problem, losses, chosen, progress) if request.judged else ()
@@ -152,23 +153,20 @@ def _solved(problem: Problem, losses: Losses, budget: Budget) -> ChosenMixture:
     return least_loss(problem, losses, limit=budget.limit or Limit())
 
 
-def _better(
-    measuring: Sensitivity, solutions: Sequence[ChosenMixture], budget: Budget, notes: list[str]
-) -> ChosenMixture:
-    """Of solutions with and without interactions that with the smaller measured loss, where bytes are what is limited.
-
-    Interactions are a model of few measurements; where the solutions differ, both are looked at as a whole.
-    """
-    first, second = solutions
-    if first.sources == second.sources or budget.most_loss is not None:
-        return first
-    whole = [measuring.mixture(name, each.sources, judged=False).divergence
-             for name, each in (("with interactions", first), ("without interactions", second))]  # fmt: skip
-    notes.append(
-        f"With interactions the best mixture loses {whole[0]:.4f} nats on the text of the choice, without them "
-        f"{whole[1]:.4f}; the smaller was taken."
-    )
-    return first if whole[0] <= whole[1] else second
+def _joined(
+    measuring: Sensitivity, mix: Mix, problem: Problem, losses: Losses, chosen: ChosenMixture, budget: Budget,
+    request: FitRequest, notes: list[str],
+) -> tuple[ChosenMixture, Problem, Losses]:  # fmt: skip
+    """Solved again with what the chosen units of a layer lose together, until nothing else is chosen."""
+    for _ in range(JOINED):
+        losses = measuring.joined(losses, chosen.sources)
+        again, problem = _served(mix, problem, losses, budget, request)
+        if again.sources == chosen.sources:
+            return again, problem, losses
+        chosen = again
+    losses = measuring.joined(losses, chosen.sources)
+    notes.append(f"After {JOINED} rounds units of a layer were still chosen that had not been measured together.")
+    return mixture_of(problem, losses, chosen.sources), problem, losses
 
 
 def _judged(

@@ -140,7 +140,7 @@ class Programme:
         chosen = dict(enumerate(taken))
         total = sum(values[start + column] for (start, _), column in zip(self._spans, taken, strict=True))
         for at, product in enumerate(self._table.products):
-            if all(mask[chosen[block]] for block, mask in (product.first, product.second)):
+            if all(mask[chosen[block]] for block, mask in product.parts):
                 total += values[self.columns + at]
         return float(total)
 
@@ -187,16 +187,16 @@ class Programme:
         ]
 
     def _products(self) -> list[Row]:
-        """A product's variable is at least the sum of its factors less 1, and at most each of them."""
+        """A product's variable is at least the sum of its factors less all but one, and at most each of them."""
         rows = []
         for at, product in enumerate(self._table.products):
             itself = np.zeros(self.size)
             itself[self.columns + at] = 1
-            first, second = self._mask(*product.first), self._mask(*product.second)
+            factors = [self._mask(*part) for part in product.parts]
             if product.nats > 0:
-                rows.append(Row(values=first + second - itself, upper=1))
+                rows.append(Row(values=sum(factors) - itself, upper=len(factors) - 1))
             else:
-                rows += [Row(values=itself - first, upper=0), Row(values=itself - second, upper=0)]
+                rows += [Row(values=itself - factor, upper=0) for factor in factors]
         return rows
 
     def _mask(self, block: int, columns: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "Choice", "ChoiceUnit", "ChosenMixture", "Forbidden", "Losses", "MeasuredMixture", "Option", "PairLoss", "Problem",
+    "Choice", "ChoiceUnit", "ChosenMixture", "Forbidden", "JointLoss", "Losses", "MeasuredMixture", "Option", "Problem",
 ]  # fmt: skip
 
 import math
@@ -100,11 +100,13 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairLoss:
-    """What two choices lose together beyond what each loses alone, in nats a token; may be below zero."""
+class JointLoss:
+    """What choices lose together beyond what each loses alone and smaller sets of them lose together.
 
-    first: Choice
-    second: Choice
+    In nats a token; may be below zero.
+    """
+
+    choices: tuple[Choice, ...]
     nats: float
 
 
@@ -115,13 +117,13 @@ class Losses:
     With ``method`` "kl" these are nats a token: the Kullback-Leibler divergence of the next-token distribution on a
     text, with that unit alone taken from that source. With "error" they are numbers without a unit: the relative
     squared error of the weights, ``|W - W'|^2 / |W|^2``, summed over a unit's modules weighted by their parameters'
-    share of the model. ``pairs`` are of units of one layer. ``scaled`` choices change the output of their layer so much
+    share of the model. ``joint`` are of units of one layer. ``scaled`` choices change the output of their layer so much
     less than another source of their unit that theirs is the other's loss, scaled by the squares of these changes.
     """
 
     method: str  # "kl" or "error"
     alone: Mapping[Choice, float]
-    pairs: tuple[PairLoss, ...] = ()
+    joint: tuple[JointLoss, ...] = ()
     scaled: frozenset[Choice] = frozenset()
     text: str | None = None  # what it was measured on
     tokens: int = 0
@@ -129,12 +131,8 @@ class Losses:
 
     def of(self, chosen: Mapping[str, str]) -> float:
         """Predicted loss of a whole choice."""
-        both = (each.nats for each in self.pairs if _is_chosen(each.first, chosen) and _is_chosen(each.second, chosen))
+        both = (each.nats for each in self.joint if all(chosen.get(unit) == source for unit, source in each.choices))
         return math.fsum(self.alone[unit, source] for unit, source in chosen.items()) + math.fsum(both)
-
-
-def _is_chosen(choice: Choice, chosen: Mapping[str, str]) -> bool:
-    return chosen.get(choice[0]) == choice[1]
 
 
 @dataclass(frozen=True, kw_only=True)

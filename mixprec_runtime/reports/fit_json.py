@@ -36,9 +36,9 @@ def fit_json(report: FitReport) -> dict[str, object]:
             "text": losses.text,
             "tokens": losses.tokens,
             "seconds": losses.seconds,
-            "pairs": [
-                {"first": list(each.first), "second": list(each.second), "nats": _number(each.nats)}
-                for each in losses.pairs
+            "joint": [
+                {"choices": [list(choice) for choice in each.choices], "nats": _number(each.nats)}
+                for each in losses.joint
             ],
         },
         "front_points": report.front_points,

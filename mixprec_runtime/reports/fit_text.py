@@ -140,7 +140,7 @@ def _sources(report: FitReport) -> Table:
     fixed = report.problem.fixed_bytes
     table.add_row("not chosen", "", "", human_bytes(fixed), ratio(fixed, report.chosen.bytes), "")
     both = report.chosen.loss - math.fsum(report.losses.alone[choice] for choice in report.chosen.sources.items())
-    if report.losses.pairs:
+    if report.losses.joint:
         table.add_row("units of a layer together", "", "", "", "", loss_figure(both))
     table.add_row(
         "this mixture", "", str(len(report.problem.units)), human_bytes(report.chosen.bytes), "",

@@ -10,7 +10,7 @@ from itertools import product
 from hypothesis import strategies as st
 
 from mixprec_doctor.records.format import Format, FormatKind
-from mixprec_runtime.records.fit import ChoiceUnit, ChosenMixture, Forbidden, Losses, Option, PairLoss, Problem
+from mixprec_runtime.records.fit import ChoiceUnit, ChosenMixture, Forbidden, JointLoss, Losses, Option, Problem
 from mixprec_runtime.records.fit_report import mixture_of
 
 FORMATS = {
@@ -66,14 +66,14 @@ def problems(draw: st.DrawFn, *, ranks: int = 1, units: int = 5) -> tuple[Proble
     choices = st.sampled_from(sorted(alone))
     some = st.lists(st.lists(choices, min_size=1, max_size=3, unique=True), max_size=4)
     forbidden = tuple(Forbidden(choices=tuple(each), why="so it is") for each in draw(some))
-    pairs = tuple(
-        PairLoss(first=first, second=second, nats=draw(nats) - 0.75)
-        for first, second in draw(st.lists(st.tuples(choices, choices), max_size=6))
-        if first[0] != second[0]
+    joint = tuple(
+        JointLoss(choices=tuple(each), nats=draw(nats) - 0.75)
+        for each in draw(st.lists(st.lists(choices, min_size=1, max_size=3, unique=True), max_size=6))
+        if len(each) > 1
     )
     fixed = tuple(draw(st.integers(0, 100)) for _ in range(ranks))
     problem = Problem(units=tuple(made), forbidden=forbidden, fixed_bytes=sum(fixed), fixed_bytes_per_rank=fixed)
-    return problem, Losses(method="kl", alone=alone, pairs=pairs)
+    return problem, Losses(method="kl", alone=alone, joint=joint)
 
 
 def model(
@@ -96,7 +96,7 @@ def model(
         for at, name in enumerate(names if pairs else ()):
             for other, mine, theirs in product(names[at + 1 :], sources[1:], sources[1:]):
                 nats = luck.gauss(0, 0.3) * min(alone[name, mine], alone[other, theirs])
-                both.append(PairLoss(first=(name, mine), second=(other, theirs), nats=nats))
+                both.append(JointLoss(choices=((name, mine), (other, theirs)), nats=nats))
     fixed = 56_623_104
     problem = Problem(units=tuple(units), forbidden=(), fixed_bytes=fixed, fixed_bytes_per_rank=(fixed,))
-    return problem, Losses(method="kl", alone=alone, pairs=tuple(both))
+    return problem, Losses(method="kl", alone=alone, joint=tuple(both))

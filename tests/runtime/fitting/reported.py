@@ -18,15 +18,11 @@ def renamed(problem: Problem, losses: Losses, names: Mapping[str, str]) -> tuple
         for u in problem.units
     )
     alone = {(name, names.get(source, source)): nats for (name, source), nats in losses.alone.items()}
-    pairs = tuple(
-        replace(
-            pair,
-            first=(pair.first[0], names.get(pair.first[1], pair.first[1])),
-            second=(pair.second[0], names.get(pair.second[1], pair.second[1])),
-        )
-        for pair in losses.pairs
+    joint = tuple(
+        replace(each, choices=tuple((name, names.get(source, source)) for name, source in each.choices))
+        for each in losses.joint
     )
-    return replace(problem, units=units), replace(losses, alone=alone, pairs=pairs)
+    return replace(problem, units=units), replace(losses, alone=alone, joint=joint)
 
 
 def report(

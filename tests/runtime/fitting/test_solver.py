@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mixprec_runtime.fitting import blocks, merging, solver
 from mixprec_runtime.fitting.errors import NoMixtureFits, NothingServes, SolverGaveUp, UntimedOptions
 from mixprec_runtime.fitting.solver import least_bytes, least_loss
-from mixprec_runtime.records.fit import ChosenMixture, Forbidden, Losses, PairLoss, Problem
+from mixprec_runtime.records.fit import ChosenMixture, Forbidden, JointLoss, Losses, Problem
 from mixprec_runtime.records.fit_report import Limit
 from tests.runtime.fitting.problems import every_mixture, model, option, problems, unit
 
@@ -84,7 +84,7 @@ def test_stages_of_layers_are_filled_each_by_itself(case: tuple[Problem, Losses]
         forbidden=tuple(each for each in problem.forbidden if len({stage[name] for name, _ in each.choices}) == 1),
         fixed_bytes_per_rank=(problem.fixed_bytes, 0),
     )
-    losses = replace(losses, pairs=tuple(p for p in losses.pairs if stage[p.first[0]] == stage[p.second[0]]))
+    losses = replace(losses, joint=tuple(j for j in losses.joint if len({stage[name] for name, _ in j.choices}) == 1))
     mixtures = every_mixture(problem, losses)
     held = [sorted(each.bytes_per_rank[rank] for each in mixtures) or [0] for rank in range(2)]
     limit = Limit(
@@ -152,13 +152,13 @@ def test_blocks_that_are_too_large_to_list_are_solved_as_products(case: tuple[Pr
 def test_two_choices_that_are_good_together_are_taken_together() -> None:
     sizes = (option("model", 10), option("int8", 5))
     alone = {(name, source): float(source == "int8") for name in "ab" for source in ("model", "int8")}
-    better = PairLoss(first=("a", "int8"), second=("b", "int8"), nats=-2.5)
+    better = JointLoss(choices=(("a", "int8"), ("b", "int8")), nats=-2.5)
     problem = Problem(
         units=(unit("a", *sizes), unit("b", *sizes)), forbidden=(), fixed_bytes=3, fixed_bytes_per_rank=(3,)
     )
-    losses = Losses(method="kl", alone=alone, pairs=(better,))
+    losses = Losses(method="kl", alone=alone, joint=(better,))
     assert least_loss(problem, losses, limit=Limit(bytes=23)).sources == {"a": "int8", "b": "int8"}
-    assert least_loss(problem, replace(losses, pairs=()), limit=Limit(bytes=23)).bytes == 23
+    assert least_loss(problem, replace(losses, joint=()), limit=Limit(bytes=23)).bytes == 23
 
 
 def two_units(*, forbidden: tuple[Forbidden, ...] = (), sizes: tuple[int, int] = (10, 5)) -> tuple[Problem, Losses]:
@@ -266,7 +266,7 @@ def test_the_same_problem_in_another_order_has_the_same_answer() -> None:
     problem, losses = model(layers=8)
     limit = Limit(bytes=problem.fixed_bytes + 30_000_000)
     shuffled = replace(problem, units=problem.units[::-1])
-    other = replace(losses, pairs=losses.pairs[::-1])
+    other = replace(losses, joint=losses.joint[::-1])
     assert least_loss(shuffled, other, limit=limit).sources == least_loss(problem, losses, limit=limit).sources
 
 
