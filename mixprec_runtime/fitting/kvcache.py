@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["cache_bytes", "served_tokens"]
+__all__ = ["CacheUnknown", "cache_bytes", "served_tokens"]
 
 from collections.abc import Mapping
 
+from mixprec_doctor.errors import ExitCode, MixprecError
 from mixprec_runtime.planning.language import language_config
 from mixprec_runtime.planning.ranks import Split
 from mixprec_runtime.records.mix import Mix
@@ -16,6 +17,22 @@ WINDOWED_MODELS = frozenset({"mistral", "mixtral", "phi3", "starcoder2"})
 WINDOWS = ("sliding_window", "sliding_window_size", "attention_chunk_size")
 LENGTHS = ("max_model_len", "max-model-len", "context_length", "context-length")
 TRAINED = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length")
+
+
+class CacheUnknown(MixprecError):
+    """A config that does not say how large keys and values are."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, lacks: str) -> None:
+        super().__init__(lacks)
+        self.lacks = lacks
+
+    def __str__(self) -> str:
+        return (
+            f"wanted the size of the key-value cache, and the base model's config.json has no {self.lacks}\n"
+            "  try: a budget in bytes, such as 20GB"
+        )
 
 
 def served_tokens(mix: Mix, config: Mapping[str, object]) -> int | None:
@@ -29,9 +46,12 @@ def cache_bytes(mix: Mix, config: Mapping[str, object], *, tokens: int, ranks: i
     """Bytes on each rank, those of the first stage first, for one sequence of so many tokens (or as many in several).
 
     A layer with a window keeps no more tokens than that; layers without keys and values keep none. A latent attention
-    (``kv_lora_rank``) keeps one vector for all heads, on every rank.
+    (``kv_lora_rank``) keeps one vector for all heads, on every rank. Raises CacheUnknown.
     """
     keys = language_config(config)
+    for needed in ("num_hidden_layers", "hidden_size"):
+        if not _count(keys.get(needed)):
+            raise CacheUnknown(needed)
     split = Split.of(config, ranks=ranks, stages=stages)
     each = _token_bytes(keys, split) * _element_bits(mix, keys) // 8
     held = [tokens if most is None else min(tokens, most) for most in _most_tokens(keys)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mixprec_doctor.records.format import Format, FormatKind
 from mixprec_runtime.fitting.budget import InvalidBudget, NoRoom, resolve_budget, smallest_bytes
 from mixprec_runtime.fitting.errors import NoMixtureFits, UntimedOptions
-from mixprec_runtime.fitting.kvcache import cache_bytes, served_tokens
+from mixprec_runtime.fitting.kvcache import CacheUnknown, cache_bytes, served_tokens
 from mixprec_runtime.records.fit import ChoiceUnit, Forbidden, Option, Problem
 from mixprec_runtime.records.fit_report import Limit
 from mixprec_runtime.records.mix import Mark, Mix, Source
@@ -179,6 +179,11 @@ def test_ranks_share_heads_and_stages_share_layers(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_layers_with_a_window_keep_no_more_than_it(config: dict[str, object], tokens: int) -> None:
     assert cache_bytes(mix(), {**SMALL, **config}, tokens=100) == [tokens * 2 * 2 * 8 * 2]
+
+
+def test_a_config_without_sizes_is_refused_rather_than_taken_for_none() -> None:
+    with pytest.raises(CacheUnknown, match="has no num_hidden_layers"):
+        cache_bytes(mix(), {"model_type": "gpt2", "n_layer": 12, "n_embd": 768}, tokens=1)
 
 
 def test_a_latent_attention_keeps_one_vector_on_every_rank() -> None:
