@@ -27,7 +27,7 @@ from mixprec_runtime.records.mix import BASE_SOURCE, Mix, Rule, Source
 from mixprec_runtime.records.plan import Plan
 
 WIDTH = 118  # of comments
-COLUMN = 72  # where a comment behind a rule begins at the latest, unless the rule is longer
+COLUMN = 96  # where a comment behind a rule begins at the latest, unless the rule is longer
 
 
 class MixThere(MixprecError):
