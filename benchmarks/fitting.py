@@ -6,8 +6,8 @@ perplexity, and Kullback-Leibler divergence from the base in nats a token. "near
 weights rounded to nearest, which is made beside the results; other sources are named with ``--folder NAME=PATH``.
 Nothing is asserted.
 
-* fit: what ``plan --fit`` takes, that of the next two which does better on the text of the choice
-* exact with pairs, exact: the integer programme with and without interactions of a layer's units
+* fit: what ``plan --fit`` takes: the exact choice, solved again with what its units of a layer lose together
+* exact: the exact choice by what each unit loses alone
 * greedy: from the smallest mixture, always the change that saves most loss for a byte
 * error exact: the integer programme on the weights' errors, which needs no text
 * first, last: as many layers as fit from the next larger source, counted from that end
@@ -24,10 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mixprec_runtime.fitting.choices import problem_of
+from mixprec_runtime.fitting.fit import JOINED
 from mixprec_runtime.fitting.solver import least_loss
 from mixprec_runtime.fitting.texts import builtin_text, read_text
 from mixprec_runtime.measuring.sensitivity import Sensitivity, TextsOfFit
@@ -148,33 +149,42 @@ def _compared(names: list[str], folders: Mapping[str, Path], texts: TextsOfFit, 
             sys.stderr.write(f"  {way}: {found.perplexity:.3f} ({time.perf_counter() - began:.1f} s)\n")
             return found
 
-        def on_choice(chosen: Mapping[str, str]) -> float:
-            return measuring.mixture("on the text of the choice", chosen, judged=False).divergence
-
         alone = _alone(problem)
         rows = [_row(label, None, f"all {name}", measure(name, chosen)) for name, chosen in alone.items()]
         sizes = [problem.bytes_of(chosen) for chosen in (_smallest(problem), _largest(problem))]
         for part in given.budgets:
             most = int(sizes[0] + part * (sizes[1] - sizes[0]))
-            ways = _ways(problem, losses, errors, alone, most)
-            ways = {"fit": min(list(ways.values())[:2], key=on_choice), **ways}
+            fitted = _fitted(problem, losses, most, joined=measuring.joined)
+            ways = {"fit": fitted, **_ways(problem, losses, errors, alone, most)}
             rows += [_row(label, part, way, measure(way, chosen)) for way, chosen in ways.items()]
             some = [measure(f"random {seed}", _random(problem, most, seed)) for seed in range(given.random)]
             rows += [_row(label, part, f"random, mean of {len(some)}", *some)] if some else []
     return rows
 
 
+def _fitted(
+    problem: Problem, losses: Losses, most: int, *, joined: Callable[[Losses, Mapping[str, str]], Losses]
+) -> Chosen:
+    limit = Limit(bytes=most)
+    chosen = least_loss(problem, losses, limit=limit).sources
+    for _ in range(JOINED):
+        losses = joined(losses, chosen)
+        again = least_loss(problem, losses, limit=limit).sources
+        if again == chosen:
+            break
+        chosen = again
+    return dict(chosen)
+
+
 def _ways(
     problem: Problem, losses: Losses, errors: Losses, alone: Mapping[str, Chosen], most: int
 ) -> dict[str, Chosen]:
     limit = Limit(bytes=most)
-    plain = replace(losses, joint=())
     forwards = sorted(range(len(problem.units)), key=lambda at: (_layer(problem, at), at))
-    low, high = _neighbours(problem, plain, alone, most)
+    low, high = _neighbours(problem, losses, alone, most)
     return {
-        "exact with pairs": dict(least_loss(problem, losses, limit=limit).sources),
-        "exact": dict(least_loss(problem, plain, limit=limit).sources),
-        "greedy": _greedy(problem, plain, most),
+        "exact": dict(least_loss(problem, losses, limit=limit).sources),
+        "greedy": _greedy(problem, losses, most),
         "error exact": dict(least_loss(problem, errors, limit=limit).sources),
         "first layers": _raised(problem, low, ((at, high) for at in forwards), most),
         "last layers": _raised(problem, low, ((at, high) for at in reversed(forwards)), most),
