@@ -22,7 +22,7 @@ def uniform(problem: Problem, losses: Losses, *, budget: int) -> ChosenMixture |
 def greedy(problem: Problem, losses: Losses, *, budget: int) -> ChosenMixture | None:
     """From the smallest mixture upwards, always the step that saves most loss for a byte and still fits.
 
-    Pairs are not looked at. None where not even the smallest mixture fits.
+    What units lose together is not looked at. None where not even the smallest mixture fits.
     """
     chosen = _smallest(problem)
     while True:

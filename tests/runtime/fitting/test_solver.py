@@ -17,7 +17,7 @@ from mixprec_runtime.records.fit_report import Limit
 from tests.runtime.fitting.problems import every_mixture, model, option, problems, unit
 
 NAMES = ("model", "int8", "gptq")
-FEW = settings(max_examples=30, deadline=None, print_blob=False)
+FEW = settings(max_examples=20, deadline=None)
 
 
 def within(limit: Limit, mixture: ChosenMixture) -> bool:
