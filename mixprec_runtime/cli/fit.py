@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mixprec_runtime.records.mix import Mix
 
 ASKED = "mixprec.fit"  # where the options of this module are kept until the command runs
-TOKENS, WINDOW = 256, 128
+TOKENS, WINDOW = 256, 32  # few tokens of many kinds choose better than more of few
 JUDGED_TOKENS, JUDGED_WINDOW = 2048, 512
 FREE = 0.6  # of the memory that is free may be taken for the base model's layers
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -26,7 +26,8 @@ from mixprec_runtime.records.mix import BASE_SOURCE
 CHILD = "mixprec_runtime.adapters.torch.sensitivity"
 WAY = "1"  # of measuring; another one makes other numbers
 SHARE = 0.2  # of the largest change among a unit's sources; what changes less is not followed
-CHOICE, JUDGE = 0, 1
+CHOICE, JUDGE, CHECK = 0, 1, 2  # texts; the last is what of the choice's text no choice was measured on
+CHECK_TOKENS = 1024
 TOKENS, COVERED = "tokens", "covered"  # what is kept of a text beside its choices
 
 
@@ -66,6 +67,7 @@ class Sensitivity:
         self._ledgers = {
             CHOICE: self._ledger(root, texts.choice, texts.choice_tokens, texts.choice_window),
             JUDGE: self._ledger(root, texts.judge, texts.judge_tokens, texts.judge_window),
+            CHECK: self._ledger(root, texts.choice, CHECK_TOKENS, texts.choice_window, behind=texts.choice_tokens),
         }
         self._errors = Ledger(root / f"errors-{_digest(WAY, self._base)}.jsonl")
         self._keys: dict[Choice, str] = {}
@@ -125,10 +127,9 @@ class Sensitivity:
         return found.nats or 0.0
 
     def mixture(
-        self, name: str, sources: Mapping[str, str], *, predicted: float | None = None, judged: bool = True
+        self, name: str, sources: Mapping[str, str], *, predicted: float | None = None, text: int = JUDGE
     ) -> MeasuredMixture:
-        """How a whole choice does on the text for judging, or on that for choosing. Raises MeasuringFailed."""
-        text = JUDGE if judged else CHOICE
+        """How a whole choice does on one of the texts, by default that for judging. Raises MeasuringFailed."""
         ledger = self._ledgers[text]
         key = _digest("mixture", *(self._key(unit, sources[unit.name]) for unit in self.problem.units))
         found = ledger.get(key)
@@ -262,10 +263,17 @@ class Sensitivity:
             "share": SHARE,
             "most_bytes": self._most_bytes,
             "texts": [
-                {"name": text.name, "parts": [part.text for part in text.parts], "tokens": tokens, "window": window}
-                for text, tokens, window in (
-                    (texts.choice, texts.choice_tokens, texts.choice_window),
-                    (texts.judge, texts.judge_tokens, texts.judge_window),
+                {
+                    "name": text.name,
+                    "parts": [part.text for part in text.parts],
+                    "tokens": tokens,
+                    "window": window,
+                    "behind": behind,
+                }
+                for text, tokens, window, behind in (
+                    (texts.choice, texts.choice_tokens, texts.choice_window, 0),
+                    (texts.judge, texts.judge_tokens, texts.judge_window, 0),
+                    (texts.choice, CHECK_TOKENS, texts.choice_window, texts.choice_tokens),
                 )
             ],
         }
@@ -299,8 +307,9 @@ class Sensitivity:
             self._keys[choice] = _digest(self._identities.of(self._opened[source], modules))
         return self._keys[choice]
 
-    def _ledger(self, root: Path, text: Text, tokens: int, window: int) -> Ledger:
-        return Ledger(root / f"{_digest(WAY, self._base, text.digest, str(tokens), str(window))}.jsonl")
+    def _ledger(self, root: Path, text: Text, tokens: int, window: int, *, behind: int = 0) -> Ledger:
+        cut = (str(tokens), str(window), *((str(behind),) if behind else ()))
+        return Ledger(root / f"{_digest(WAY, self._base, text.digest, *cut)}.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,9 @@ def _read(model: StagedModel, asked: Asked, text: int) -> Reading:
     tokenizer = AutoTokenizer.from_pretrained(asked["folders"][BASE_SOURCE], local_files_only=True)
     parts = [tokenizer(part, verbose=False)["input_ids"] for part in wanted["parts"]]
     length, count = wanted["window"], max(1, wanted["tokens"] // wanted["window"])
-    windows = windows_of(parts, length=length, count=count)
+    behind = wanted["behind"] // length  # windows that were used for something else
+    cut = windows_of(parts, length=length, count=behind + count)
+    windows = cut[behind:] or cut
     _tell(text=text, windows=len(windows), window=length)
     if not windows:
         raise ValueError(f"{wanted['name']} has no {length} tokens")

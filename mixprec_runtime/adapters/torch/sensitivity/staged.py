@@ -19,7 +19,7 @@ from mixprec_runtime.records.mix import BASE_SOURCE
 
 _IN_LAYER = re.compile(r"^(.+?)\.(\d+)\.")
 LIKELY = 2048  # tokens of the vocabulary that stand for all, where many choices are compared
-TOGETHER = 2048  # tokens that go through a layer at once
+TOGETHER = 1024  # tokens that go through a layer at once
 Swap = tuple[str, tuple[str, ...]]
 """A source and the modules that come from it."""
 
@@ -49,6 +49,7 @@ class Reading:
     others: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)  # masks, positions
     foreseen: list[Foreseen] = field(default_factory=list)  # by window
     likely: list[torch.Tensor] = field(default_factory=list)  # tokens by window
+    heads: list[torch.Tensor] = field(default_factory=list)  # rows of the output head for these
     covered: float = 0.0  # the share of the probability that likely tokens have
     nats: float = 0.0  # mean negative log-probability of a token
 
@@ -170,10 +171,11 @@ class StagedModel:
         if not isinstance(head, Linear) or head.out_features <= LIKELY:
             return self.judge(reading, hidden)[0]
         whole, bias = head.weight, head.bias
+        reading.heads = reading.heads or [whole[tokens] for tokens in reading.likely]
         apart = 0.0
         try:
             for window, tokens in enumerate(reading.likely):
-                head.weight = Parameter(whole[tokens], requires_grad=False)
+                head.weight = Parameter(reading.heads[window], requires_grad=False)
                 head.bias = None if bias is None else Parameter(bias[tokens], requires_grad=False)
                 logits = self._logits(reading, hidden, window)
                 of_these = Foreseen.of(reading.foreseen[window].logits[:, tokens])
