@@ -6,8 +6,8 @@ perplexity, and Kullback-Leibler divergence from the base in nats a token. "near
 weights rounded to nearest, which is made beside the results; other sources are named with ``--folder NAME=PATH``.
 Nothing is asserted.
 
-* fit: what ``plan --fit`` takes: the exact choice, solved again with what its units of a layer lose together
-* exact: the exact choice by what each unit loses alone
+* fit: what ``plan --fit`` takes: the exact choice, with what units of a layer lose together
+* exact, each unit alone: the exact choice without that
 * greedy: from the smallest mixture, always the change that saves most loss for a byte
 * error exact: the integer programme on the weights' errors, which needs no text
 * first, last: as many layers as fit from the next larger source, counted from that end
@@ -24,11 +24,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixprec_runtime.fitting.choices import problem_of
-from mixprec_runtime.fitting.fit import JOINED
 from mixprec_runtime.fitting.solver import least_loss
 from mixprec_runtime.fitting.texts import builtin_text, read_text
 from mixprec_runtime.measuring.sensitivity import Sensitivity, TextsOfFit
@@ -154,26 +153,11 @@ def _compared(names: list[str], folders: Mapping[str, Path], texts: TextsOfFit, 
         sizes = [problem.bytes_of(chosen) for chosen in (_smallest(problem), _largest(problem))]
         for part in given.budgets:
             most = int(sizes[0] + part * (sizes[1] - sizes[0]))
-            fitted = _fitted(problem, losses, most, joined=measuring.joined)
-            ways = {"fit": fitted, **_ways(problem, losses, errors, alone, most)}
+            ways = _ways(problem, losses, errors, alone, most)
             rows += [_row(label, part, way, measure(way, chosen)) for way, chosen in ways.items()]
             some = [measure(f"random {seed}", _random(problem, most, seed)) for seed in range(given.random)]
             rows += [_row(label, part, f"random, mean of {len(some)}", *some)] if some else []
     return rows
-
-
-def _fitted(
-    problem: Problem, losses: Losses, most: int, *, joined: Callable[[Losses, Mapping[str, str]], Losses]
-) -> Chosen:
-    limit = Limit(bytes=most)
-    chosen = least_loss(problem, losses, limit=limit).sources
-    for _ in range(JOINED):
-        losses = joined(losses, chosen)
-        again = least_loss(problem, losses, limit=limit).sources
-        if again == chosen:
-            break
-        chosen = again
-    return dict(chosen)
 
 
 def _ways(
@@ -183,7 +167,8 @@ def _ways(
     forwards = sorted(range(len(problem.units)), key=lambda at: (_layer(problem, at), at))
     low, high = _neighbours(problem, losses, alone, most)
     return {
-        "exact": dict(least_loss(problem, losses, limit=limit).sources),
+        "fit": dict(least_loss(problem, losses, limit=limit).sources),
+        "exact, each unit alone": dict(least_loss(problem, replace(losses, joint=()), limit=limit).sources),
         "greedy": _greedy(problem, losses, most),
         "error exact": dict(least_loss(problem, errors, limit=limit).sources),
         "first layers": _raised(problem, low, ((at, high) for at in forwards), most),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mixprec_runtime.records.mix import Mix
 
 ASKED = "mixprec.fit"  # where the options of this module are kept until the command runs
-TOKENS, WINDOW = 256, 32  # few tokens of many kinds choose better than more of few
+TOKENS = 192
+WINDOWS = (32, 128)  # tokens, the shortest and the longest: as short as gives every part of a text its turn
 JUDGED_TOKENS, JUDGED_WINDOW = 2048, 512
 FREE = 0.6  # of the memory that is free may be taken for the base model's layers
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,7 +53,7 @@ _OPTIONS = (
         help="With --fit: what choices are measured on. By default a small text that mixprec brings along.",
     ),
     click.option(
-        "--text-tokens", type=click.IntRange(WINDOW), default=TOKENS, show_default=True, metavar="N",
+        "--text-tokens", type=click.IntRange(WINDOWS[0]), default=TOKENS, show_default=True, metavar="N",
         help="With --fit: how much of it is used.",
     ),
     click.option(
@@ -161,12 +162,13 @@ def _fitted(
     from mixprec_runtime.reports.bars import counted_bar
 
     refuse_lacking(serving=False)
+    choice = read_text(asked["text"]) if asked["text"] else builtin_text()
     texts = TextsOfFit(
-        choice=read_text(asked["text"]) if asked["text"] else builtin_text(),
+        choice=choice,
         judge=read_text(asked["judge"]) if asked["judge"] else builtin_text(judge=True),
         choice_tokens=asked["text_tokens"],
         judge_tokens=asked["judge_tokens"],
-        choice_window=WINDOW,
+        choice_window=min(max(asked["text_tokens"] // len(choice.parts), WINDOWS[0]), WINDOWS[1]),
         judge_window=min(JUDGED_WINDOW, asked["judge_tokens"] or JUDGED_WINDOW),
     )
     request = FitRequest(

@@ -18,12 +18,11 @@ from mixprec_runtime.fitting.front import front, shown
 from mixprec_runtime.fitting.solver import least_bytes, least_loss
 from mixprec_runtime.fitting.timing import KernelsOf
 from mixprec_runtime.measuring.quality import Progress
-from mixprec_runtime.measuring.sensitivity import CHECK, Sensitivity, TextsOfFit
+from mixprec_runtime.measuring.sensitivity import Sensitivity, TextsOfFit
 from mixprec_runtime.records.fit import ChosenMixture, Losses, MeasuredMixture, Problem
-from mixprec_runtime.records.fit_report import FitReport, Limit, mixture_of
+from mixprec_runtime.records.fit_report import FitReport, Limit
 from mixprec_runtime.records.mix import Mix
 
-JOINED = 8  # rounds of measuring together what was chosen together
 ROUNDS = 50  # of solving again with what the plan of a solution was refused for
 
 
@@ -106,12 +105,6 @@ def fit(
         clock.took("measuring units")
         chosen, problem = _served(mix, problem, losses, budget, request)
         clock.took("solving")
-        notes: list[str] = []
-        if losses.method == "kl":
-            alone = chosen
-            chosen, problem, losses = _joined(measuring, mix, problem, losses, chosen, budget, request, notes)
-            chosen = _checked(measuring, problem, losses, alone, chosen, budget, notes)
-        clock.took("measuring units together")
         points = front(problem, losses)
         clock.took("the front")
         measured = _judged(measuring, problem, losses, chosen, progress) if request.judged else ()
@@ -130,7 +123,7 @@ def fit(
         measured=measured,
         measured_text=request.texts.judge.name if measured else None,
         seconds=clock.steps,
-        notes=(budget.how, *notes),
+        notes=(budget.how,),
     )
 
 
@@ -153,42 +146,6 @@ def _solved(problem: Problem, losses: Losses, budget: Budget) -> ChosenMixture:
     if budget.most_loss is not None:
         return least_bytes(problem, losses, most_loss=budget.most_loss)
     return least_loss(problem, losses, limit=budget.limit or Limit())
-
-
-def _joined(
-    measuring: Sensitivity, mix: Mix, problem: Problem, losses: Losses, chosen: ChosenMixture, budget: Budget,
-    request: FitRequest, notes: list[str],
-) -> tuple[ChosenMixture, Problem, Losses]:  # fmt: skip
-    """Solved again with what the chosen units of a layer lose together, until nothing else is chosen."""
-    for _ in range(JOINED):
-        losses = measuring.joined(losses, chosen.sources)
-        again, problem = _served(mix, problem, losses, budget, request)
-        if again.sources == chosen.sources:
-            return again, problem, losses
-        chosen = again
-    losses = measuring.joined(losses, chosen.sources)
-    notes.append(f"After {JOINED} rounds units of a layer were still chosen that had not been measured together.")
-    return mixture_of(problem, losses, chosen.sources), problem, losses
-
-
-def _checked(
-    measuring: Sensitivity, problem: Problem, losses: Losses, alone: ChosenMixture, joined: ChosenMixture,
-    budget: Budget, notes: list[str],
-) -> ChosenMixture:  # fmt: skip
-    """Of the best mixtures without and with what units lose together, the better one on text that chose neither.
-
-    What was measured together was measured because it had been chosen, so that the luck of a few hundred tokens counts
-    for more in it. With a loss as the limit the second is taken: the first was not held to it.
-    """
-    if alone.sources == joined.sources or budget.most_loss is not None:
-        return joined
-    without, within = (measuring.mixture(name, each.sources, text=CHECK).divergence
-                       for name, each in (("without", alone), ("with", joined)))  # fmt: skip
-    notes.append(
-        f"On text that no unit was measured on, the best mixture by what units lose alone is {without:.4f} nats from "
-        f"the base, that by what they lose together {within:.4f}; the nearer was taken."
-    )
-    return joined if within < without else mixture_of(problem, losses, alone.sources)
 
 
 def _judged(

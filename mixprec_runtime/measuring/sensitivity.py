@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,16 @@ from mixprec_runtime.checkpoint.folder import open_checkpoint
 from mixprec_runtime.fitting.texts import Text
 from mixprec_runtime.measuring.child import Child, MeasuringFailed
 from mixprec_runtime.measuring.identity import Identities
-from mixprec_runtime.measuring.interactions import joint_losses
+from mixprec_runtime.measuring.interactions import pair_losses
 from mixprec_runtime.measuring.ledger import Entry, Ledger
 from mixprec_runtime.measuring.quality import Progress
-from mixprec_runtime.records.fit import Choice, ChoiceUnit, Losses, MeasuredMixture, Problem
+from mixprec_runtime.records.fit import Choice, ChoiceUnit, JointLoss, Losses, MeasuredMixture, Problem
 from mixprec_runtime.records.mix import BASE_SOURCE
 
 CHILD = "mixprec_runtime.adapters.torch.sensitivity"
 WAY = "1"  # of measuring; another one makes other numbers
 SHARE = 0.2  # of the largest change among a unit's sources; what changes less is not followed
-CHOICE, JUDGE, CHECK = 0, 1, 2  # texts; the last is what of the choice's text no choice was measured on
-CHECK_TOKENS = 1024
+CHOICE, JUDGE = 0, 1
 TOKENS, COVERED = "tokens", "covered"  # what is kept of a text beside its choices
 
 
@@ -67,7 +66,6 @@ class Sensitivity:
         self._ledgers = {
             CHOICE: self._ledger(root, texts.choice, texts.choice_tokens, texts.choice_window),
             JUDGE: self._ledger(root, texts.judge, texts.judge_tokens, texts.judge_window),
-            CHECK: self._ledger(root, texts.choice, CHECK_TOKENS, texts.choice_window, behind=texts.choice_tokens),
         }
         self._errors = Ledger(root / f"errors-{_digest(WAY, self._base)}.jsonl")
         self._keys: dict[Choice, str] = {}
@@ -87,56 +85,25 @@ class Sensitivity:
         return Losses(
             method=method,
             alone=known.alone,
+            joint=known.joint,
             scaled=known.scaled,
             text=None if method == "error" else self.texts.choice.name,
             tokens=0 if method == "error" else self._tokens(CHOICE),
             seconds=time.perf_counter() - began,
         )
 
-    def joined(self, losses: Losses, chosen: Mapping[str, str]) -> Losses:
-        """The losses with what each layer's choices lose together, where a choice has several that were followed.
-
-        What was known of other choices stays. Raises MeasuringFailed.
-        """
-        known = {frozenset(each.choices): self._together(each.choices) for each in losses.joint}
-        wanted = [each for each in self._combinations(losses, chosen) if each not in known]
-        for at, each in enumerate(wanted):
-            self._progress(at, len(wanted), "measuring units of a layer together")
-            known[each] = self._together(sorted(each))
-        return replace(losses, joint=joint_losses(losses.alone, known))
-
-    def _combinations(self, losses: Losses, chosen: Mapping[str, str]) -> list[frozenset[Choice]]:
-        found = []
-        for at, units in self._layers().items():
-            choices = [(unit.name, chosen[unit.name]) for unit in units]
-            followed = [each for each in choices if each[1] != BASE_SOURCE and each not in losses.scaled]
-            if at is not None and len(followed) > 1:
-                found.append(frozenset(followed))
-        return found
-
-    def _together(self, choices: Sequence[Choice]) -> float:
-        ledger = self._ledgers[CHOICE]
-        key = _digest("together", *sorted(self._key(self.problem.unit(unit), source) for unit, source in choices))
-        found = ledger.get(key)
-        if found is None or found.nats is None:
-            child = self._started(follow=False)
-            asked = [list(each) for each in choices]
-            child.ask({"together": asked, "text": CHOICE})
-            found = Entry(change=0.0, nats=float(self._answer(child, "together", asked)["nats"]))
-            ledger.add(key, found)
-        return found.nats or 0.0
-
     def mixture(
-        self, name: str, sources: Mapping[str, str], *, predicted: float | None = None, text: int = JUDGE
+        self, name: str, sources: Mapping[str, str], *, predicted: float | None = None, judged: bool = True
     ) -> MeasuredMixture:
-        """How a whole choice does on one of the texts, by default that for judging. Raises MeasuringFailed."""
+        """How a whole choice does on the text for judging, or on that for choosing. Raises MeasuringFailed."""
+        text = JUDGE if judged else CHOICE
         ledger = self._ledgers[text]
         key = _digest("mixture", *(self._key(unit, sources[unit.name]) for unit in self.problem.units))
         found = ledger.get(key)
         if found is None or found.nats is None:
             child = self._started(follow=False)
             child.ask({"name": name, "sources": dict(sources), "text": text})
-            told = self._answer(child, "name", name)
+            told = self._answer(child, name)
             found = Entry(change=float(told["divergence"]), nats=float(told["nats"]))
             ledger.add(key, found)
         assert found.nats is not None  # noqa: S101  set above
@@ -159,12 +126,12 @@ class Sensitivity:
         found = self._ledgers[text].get(TOKENS)
         return int(found.change) if found is not None else 0
 
-    def _answer(self, child: Child, key: str, value: object) -> Mapping[str, Any]:
+    def _answer(self, child: Child, name: str) -> Mapping[str, Any]:
         for told in child.told():
             self._hear(told)
-            if told.get(key) == value:
+            if told.get("name") == name:
                 return told
-        raise MeasuringFailed(0, (f"it ended before it had measured {value}",))
+        raise MeasuringFailed(0, ("it ended before it had measured a mixture",))
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         """Keep what is told of a text."""
@@ -193,28 +160,44 @@ class Sensitivity:
             if found is None:
                 raise MeasuringFailed(0, (f"nothing was told of {choice[0]} from {choice[1]}",))
             alone[choice] = found.change / parameters
-        return _Known(alone=alone, scaled=frozenset())
+        return _Known(alone=alone, joint=(), scaled=frozenset())
 
     def _from_following(self) -> _Known:
         ledger = self._ledgers[CHOICE]
         if any(self._is_open(layer) for layer in self._layers()):
             self._follow(ledger)
         alone, scaled = dict(self._zeros()), set()
-        for unit in self.problem.units:
-            entries = {c: e for c in self._of(unit) if (e := ledger.get(self._keys[c])) is not None}
-            for choice, entry in entries.items():
-                alone[choice] = _scaled(entry, entries.values()) if entry.nats is None else entry.nats
-                if entry.nats is None:
-                    scaled.add(choice)
-        return _Known(alone=alone, scaled=frozenset(scaled))
+        joint: list[JointLoss] = []
+        for at, units in self._layers().items():
+            together: dict[str, dict[str, float]] = {}
+            for unit in units:
+                entries = {c: e for c in self._of(unit) if (e := ledger.get(self._keys[c])) is not None}
+                for choice, entry in entries.items():
+                    if entry.nats is None:
+                        scaled.add(choice)
+                        alone[choice] = _scaled(entry, entries.values())
+                    else:
+                        alone[choice] = entry.nats
+                        together.setdefault(choice[1], {})[unit.name] = entry.nats
+            for source, each in together.items():
+                found = ledger.get(self._joint(at, units, source)) if at is not None else None
+                if found is not None and found.nats is not None and len(each) > 1:
+                    joint += pair_losses(source, each, found.nats)
+        return _Known(alone=alone, joint=tuple(joint), scaled=frozenset(scaled))
 
     def _follow(self, ledger: Ledger) -> None:
         """Let the child measure what the ledger has not."""
         known: list[tuple[str, str, float, float | None]] = []
-        for choice in self._choices():
-            if (entry := ledger.get(self._keys[choice])) is not None:
-                known.append((*choice, entry.change, entry.nats))
+        for at, units in self._layers().items():
+            for choice in (c for unit in units for c in self._of(unit)):
+                if (entry := ledger.get(self._keys[choice])) is not None:
+                    known.append((*choice, entry.change, entry.nats))
+            if at is not None:
+                for source in self.folders:
+                    if (entry := ledger.get(self._joint(at, units, source))) is not None:
+                        known.append((f"{at}*", source, entry.change, entry.nats))
         child = self._started(follow=True, known=known)
+        layers = self._layers()
         done = total = 0
         for told in child.told():
             if told.get("measured"):
@@ -226,22 +209,33 @@ class Sensitivity:
                 done += int(told["moved"])
             if "nats" in told:
                 unit, source = str(told["unit"]), str(told["source"])
+                at = int(unit[:-1]) if unit.endswith("*") else None
+                key = self._keys[unit, source] if at is None else self._joint(at, layers[at], source)
                 nats = None if told["nats"] is None else float(told["nats"])
                 if nats is not None and not math.isfinite(nats):
                     raise MeasuringFailed(0, (f"{unit} from {source} gives numbers that are none: {nats}",))
-                ledger.add(self._keys[unit, source], Entry(change=float(told["change"]), nats=nats))
+                ledger.add(key, Entry(change=float(told["change"]), nats=nats))
             self._progress(done, total, "measuring how much each unit bears")
         raise MeasuringFailed(0, ("it ended before it had measured all units",))
 
     def _is_open(self, at: int | None) -> bool:
         """Whether something of a layer is not known yet."""
-        for unit in self._layers()[at]:
-            entries = [self._ledgers[CHOICE].get(self._keys[choice]) for choice in self._of(unit)]
-            found = [each for each in entries if each is not None]
-            largest = max((each.change for each in found), default=0.0)
-            if len(found) < len(entries) or any(e.nats is None and e.change >= SHARE * largest for e in found):
+        ledger, units = self._ledgers[CHOICE], self._layers()[at]
+        together: dict[str, int] = {}
+        for unit in units:
+            entries = {c: ledger.get(self._keys[c]) for c in self._of(unit)}
+            found = [each for each in entries.values() if each is not None]
+            if len(found) != len(entries):
                 return True
-        return False
+            largest = max((each.change for each in found), default=0.0)
+            for choice, entry in entries.items():
+                if entry is not None and (entry.nats is not None or entry.change >= SHARE * largest):
+                    together[choice[1]] = together.get(choice[1], 0) + 1
+                    if entry.nats is None:
+                        return True
+        if at is None:
+            return False
+        return any(ledger.get(self._joint(at, units, s)) is None for s, count in together.items() if count > 1)
 
     def _started(self, *, follow: bool, known: Sequence[object] = (), errors: Sequence[Choice] = ()) -> Child:
         """The child; one that has not been asked to follow choices cannot do so later, so that a new one is made."""
@@ -263,17 +257,10 @@ class Sensitivity:
             "share": SHARE,
             "most_bytes": self._most_bytes,
             "texts": [
-                {
-                    "name": text.name,
-                    "parts": [part.text for part in text.parts],
-                    "tokens": tokens,
-                    "window": window,
-                    "behind": behind,
-                }
-                for text, tokens, window, behind in (
-                    (texts.choice, texts.choice_tokens, texts.choice_window, 0),
-                    (texts.judge, texts.judge_tokens, texts.judge_window, 0),
-                    (texts.choice, CHECK_TOKENS, texts.choice_window, texts.choice_tokens),
+                {"name": text.name, "parts": [part.text for part in text.parts], "tokens": tokens, "window": window}
+                for text, tokens, window in (
+                    (texts.choice, texts.choice_tokens, texts.choice_window),
+                    (texts.judge, texts.judge_tokens, texts.judge_window),
                 )
             ],
         }
@@ -307,14 +294,18 @@ class Sensitivity:
             self._keys[choice] = _digest(self._identities.of(self._opened[source], modules))
         return self._keys[choice]
 
-    def _ledger(self, root: Path, text: Text, tokens: int, window: int, *, behind: int = 0) -> Ledger:
-        cut = (str(tokens), str(window), *((str(behind),) if behind else ()))
-        return Ledger(root / f"{_digest(WAY, self._base, text.digest, *cut)}.jsonl")
+    def _joint(self, at: int, units: Sequence[ChoiceUnit], source: str) -> str:
+        keys = [self._key(u, source) for u in units if any(o.source == source for o in u.options)]
+        return _digest("joint", str(at), *keys)
+
+    def _ledger(self, root: Path, text: Text, tokens: int, window: int) -> Ledger:
+        return Ledger(root / f"{_digest(WAY, self._base, text.digest, str(tokens), str(window))}.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
     alone: Mapping[Choice, float]
+    joint: tuple[JointLoss, ...]
     scaled: frozenset[Choice]
 
 

@@ -1,8 +1,7 @@
 """``python -m mixprec_runtime.adapters.torch.sensitivity REQUEST.json``: the child process that measures.
 
-It tells one JSON object a line: how long the texts are; what each choice loses; then, for each question that comes as a
-line on standard input, what choices of a layer lose together, or how far a mixture is from the base. It ends when
-standard input is closed.
+It tells one JSON object a line: how long the texts are; what each choice loses; then, for each mixture that a line on
+standard input names, how far it is from the base. It ends when standard input is closed.
 """
 
 from __future__ import annotations
@@ -21,13 +20,7 @@ from typing import Any
 import torch
 
 from mixprec_runtime.adapters.torch.sensitivity.errors import weight_errors
-from mixprec_runtime.adapters.torch.sensitivity.layers import (
-    Measured,
-    UnitChoices,
-    measure_layer,
-    measure_together,
-    passes_of,
-)
+from mixprec_runtime.adapters.torch.sensitivity.layers import Measured, UnitChoices, joint, measure_layer, passes_of
 from mixprec_runtime.adapters.torch.sensitivity.skeleton import skeleton
 from mixprec_runtime.adapters.torch.sensitivity.staged import Reading, StagedModel
 from mixprec_runtime.adapters.torch.sensitivity.weights import Weights
@@ -67,14 +60,8 @@ def main(request: Path) -> int:
         text = question["text"]
         if text not in readings:
             readings[text] = _read(model, asked, text)
-        if "together" in question:
-            chosen = dict(question["together"])
-            swaps = [(chosen[unit.name], unit.modules[chosen[unit.name]]) for unit in units if unit.name in chosen]
-            at = next(unit.layer for unit in units if unit.name in chosen and unit.layer is not None)
-            _tell(together=question["together"], nats=measure_together(model, readings[text], at, swaps))
-        else:
-            apart, nats = _mixture(model, readings[text], units, question["sources"])
-            _tell(name=question["name"], divergence=apart, nats=nats)
+        apart, nats = _mixture(model, readings[text], units, question["sources"])
+        _tell(name=question["name"], divergence=apart, nats=nats, tokens=readings[text].ids.numel())
 
 
 def _listen(questions: queue.SimpleQueue[str]) -> None:
@@ -96,9 +83,7 @@ def _read(model: StagedModel, asked: Asked, text: int) -> Reading:
     tokenizer = AutoTokenizer.from_pretrained(asked["folders"][BASE_SOURCE], local_files_only=True)
     parts = [tokenizer(part, verbose=False)["input_ids"] for part in wanted["parts"]]
     length, count = wanted["window"], max(1, wanted["tokens"] // wanted["window"])
-    behind = wanted["behind"] // length  # windows that were used for something else
-    cut = windows_of(parts, length=length, count=behind + count)
-    windows = cut[behind:] or cut
+    windows = windows_of(parts, length=length, count=count)
     _tell(text=text, windows=len(windows), window=length)
     if not windows:
         raise ValueError(f"{wanted['name']} has no {length} tokens")
@@ -114,8 +99,7 @@ def _follow(model: StagedModel, reading: Reading, units: Sequence[UnitChoices], 
     steps = {at: passes_of(at, model.depth) for at in layers}
     _tell(total=sum(steps.values()), covered=reading.covered, whole=model.whole)
     for at, members in layers.items():
-        names = {unit.name for unit in members}
-        heard = {key: each for key, each in known.items() if key[0] in names}
+        heard = {key: each for key, each in known.items() if key[0] in _keys(members, at)}
         moved = _Moved(steps[at])
         for each in measure_layer(model, reading, members, heard, share=asked["share"], moved=moved):
             _tell(unit=each.unit, source=each.source, change=each.change, nats=each.nats)
@@ -137,6 +121,10 @@ class _Moved:
     def end(self) -> None:
         """All that is left: what was known, and the head."""
         self(self._left)
+
+
+def _keys(units: Sequence[UnitChoices], at: int | None) -> set[str]:
+    return {unit.name for unit in units} | ({joint(at)} if at is not None else set())
 
 
 def _mixture(

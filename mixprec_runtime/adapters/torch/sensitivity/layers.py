@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Measured", "UnitChoices", "measure_layer", "measure_together", "passes_of"]
+__all__ = ["JOINT", "Measured", "UnitChoices", "joint", "measure_layer", "passes_of"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from mixprec_runtime.adapters.torch.sensitivity.staged import Reading, StagedModel, Swap
+
+JOINT = "*"
+"""In place of a unit's name: all units of the layer that are measured from this source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +50,8 @@ def measure_layer(
 ) -> list[Measured]:
     """What is not known yet of the units of one layer.
 
-    Of a unit's sources only those are followed whose change is at least ``share`` of the largest of them. ``moved``
-    hears of each layer that they went through.
+    Of a unit's sources only those are followed whose change is at least ``share`` of the largest of them. Where
+    several units are, they are followed together once for each source too. ``moved`` hears of each layer passed.
     """
     at = units[0].layer
     if at is None:
@@ -67,23 +70,40 @@ def measure_layer(
         for source in unit.modules
         if _worth(unit, source, changed, share) and (unit.name, source) in outputs
     ]
-    for key in outputs.keys() - set(followed):
+    dropped = outputs.keys() - set(followed)
+    for key in dropped:
         del outputs[key]
+    for source, swaps in _together(units, changed, share).items():
+        key = (joint(at), source)
+        if key not in known:
+            outputs[key], changed[key] = model.change(reading, at, swaps)
+            followed.append(key)
     nats = _followed(model, reading, at, [outputs[key] for key in followed], moved)
     found = dict(zip(followed, nats, strict=True))
     keys = [key for key in changed if key not in known or key in found]
     return [Measured(unit=u, source=s, change=changed[u, s], nats=found.get((u, s))) for u, s in keys]
 
 
-def measure_together(model: StagedModel, reading: Reading, at: int, swaps: Sequence[Swap]) -> float:
-    """The loss of several choices of one layer, made at once, in nats a token."""
-    output, _ = model.change(reading, at, swaps)
-    return _followed(model, reading, at, [output], lambda _: None)[0]
+def joint(at: int) -> str:
+    """What stands for a unit's name where all of a layer are taken from one source."""
+    return f"{at}{JOINT}"
 
 
 def _worth(unit: UnitChoices, source: str, changed: Mapping[tuple[str, str], float], share: float) -> bool:
     sizes = [changed[unit.name, each] for each in unit.modules if (unit.name, each) in changed]
     return (unit.name, source) in changed and changed[unit.name, source] >= share * max(sizes)
+
+
+def _together(
+    units: Sequence[UnitChoices], changed: Mapping[tuple[str, str], float], share: float
+) -> dict[str, list[Swap]]:
+    """Swaps of the units that are followed for a source, for each source with at least two."""
+    swaps: dict[str, list[Swap]] = {}
+    for unit in units:
+        for source, modules in unit.modules.items():
+            if _worth(unit, source, changed, share):
+                swaps.setdefault(source, []).append((source, modules))
+    return {source: each for source, each in swaps.items() if len(each) > 1}
 
 
 def _open(units: Sequence[UnitChoices], known: Mapping[tuple[str, str], Measured]) -> list[tuple[UnitChoices, str]]:

@@ -14,12 +14,7 @@ pytest.importorskip("transformers", reason="sensitivities are measured with torc
 from mixprec_runtime.adapters.torch.sensitivity import staged  # noqa: E402
 from mixprec_runtime.adapters.torch.sensitivity.divergence import Foreseen, divergence  # noqa: E402
 from mixprec_runtime.adapters.torch.sensitivity.errors import weight_errors  # noqa: E402
-from mixprec_runtime.adapters.torch.sensitivity.layers import (  # noqa: E402
-    Measured,
-    UnitChoices,
-    measure_layer,
-    measure_together,
-)
+from mixprec_runtime.adapters.torch.sensitivity.layers import Measured, UnitChoices, measure_layer  # noqa: E402
 from mixprec_runtime.adapters.torch.sensitivity.skeleton import skeleton  # noqa: E402
 from mixprec_runtime.adapters.torch.sensitivity.staged import StagedModel  # noqa: E402
 from mixprec_runtime.adapters.torch.sensitivity.weights import Weights  # noqa: E402
@@ -164,13 +159,12 @@ def test_a_model_that_is_read_layer_by_layer_gives_the_same_numbers_and_keeps_no
     assert not any(parameter.is_meta for parameter in whole.stack.parameters())
 
 
-def test_units_of_a_layer_lose_together_what_the_whole_model_loses_with_them(llama: Bench) -> None:
-    model = llama.model()
+def test_units_of_a_layer_are_measured_together_too(llama: Bench) -> None:
+    found = measured(llama, llama.model())
     base = all_base(llama.problem)
-    inside = {unit.name: ("awq", "int8")[at % 2] for at, unit in enumerate(llama.problem.units) if unit.layer == 1}
-    swaps = [(inside[unit.name], unit.modules[inside[unit.name]]) for unit in llama.units if unit.name in inside]
+    inside = {unit.name: "awq" for unit in llama.problem.units if unit.layer == 1}
     wanted = kl(llama.reference(base), llama.reference({**base, **inside}))
-    assert measure_together(model, model.read(IDS), 1, swaps) == pytest.approx(wanted, rel=2e-3)
+    assert found["1*", "awq"].nats == pytest.approx(wanted, rel=2e-3)
 
 
 def test_a_source_that_changes_much_less_is_not_followed(llama: Bench) -> None:
