@@ -19,7 +19,7 @@ from mixprec_runtime.records.mix import BASE_SOURCE
 
 _IN_LAYER = re.compile(r"^(.+?)\.(\d+)\.")
 LIKELY = 2048  # tokens of the vocabulary that stand for all, where many choices are compared
-TOGETHER = 1024  # tokens that go through a layer at once
+TOGETHER = 256  # tokens that go through a layer at once: more do not stay in the caches of a CPU
 Swap = tuple[str, tuple[str, ...]]
 """A source and the modules that come from it."""
 
