@@ -215,7 +215,8 @@ class Sensitivity:
                 if nats is not None and not math.isfinite(nats):
                     raise MeasuringFailed(0, (f"{unit} from {source} gives numbers that are none: {nats}",))
                 ledger.add(key, Entry(change=float(told["change"]), nats=nats))
-            self._progress(done, total, "measuring how much each unit bears")
+            if total:
+                self._progress(done, total, "measuring how much each unit bears")
         raise MeasuringFailed(0, ("it ended before it had measured all units",))
 
     def _is_open(self, at: int | None) -> bool:

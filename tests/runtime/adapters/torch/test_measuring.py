@@ -13,8 +13,9 @@ pytest.importorskip("transformers", reason="the embedded engine is torch and tra
 from click.testing import CliRunner  # noqa: E402
 
 from mixprec_runtime.cli.plan import plan  # noqa: E402
+from mixprec_runtime.measuring.child import MeasuringFailed  # noqa: E402
 from mixprec_runtime.measuring.models import Candidate, candidates  # noqa: E402
-from mixprec_runtime.measuring.quality import MeasuringFailed, TooShort, measure_quality  # noqa: E402
+from mixprec_runtime.measuring.quality import TooShort, measure_quality  # noqa: E402
 from mixprec_runtime.mixfile.read import read_mix  # noqa: E402
 from mixprec_runtime.records.quality import QualityReport  # noqa: E402
 from mixprec_runtime.reference.perplexity import measure, windows  # noqa: E402
