@@ -7,7 +7,7 @@ __all__ = ["Sensitivity", "TextsOfFit"]
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +165,7 @@ class Sensitivity:
     def _from_following(self) -> _Known:
         ledger = self._ledgers[CHOICE]
         if any(self._is_open(layer) for layer in self._layers()):
-            self._follow(ledger)
+            self._follow()
         alone, scaled = dict(self._zeros()), set()
         joint: list[JointLoss] = []
         for at, units in self._layers().items():
@@ -185,39 +185,42 @@ class Sensitivity:
                     joint += pair_losses(source, each, found.nats)
         return _Known(alone=alone, joint=tuple(joint), scaled=frozenset(scaled))
 
-    def _follow(self, ledger: Ledger) -> None:
+    def _follow(self) -> None:
         """Let the child measure what the ledger has not."""
-        known: list[tuple[str, str, float, float | None]] = []
-        for at, units in self._layers().items():
-            for choice in (c for unit in units for c in self._of(unit)):
-                if (entry := ledger.get(self._keys[choice])) is not None:
-                    known.append((*choice, entry.change, entry.nats))
-            if at is not None:
-                for source in self.folders:
-                    if (entry := ledger.get(self._joint(at, units, source))) is not None:
-                        known.append((f"{at}*", source, entry.change, entry.nats))
-        child = self._started(follow=True, known=known)
-        layers = self._layers()
+        child = self._started(follow=True, known=list(self._told_before()))
         done = total = 0
         for told in child.told():
             if told.get("measured"):
                 return
-            if "total" in told:
-                total = int(told["total"])
             self._hear(told)
-            if "moved" in told:
-                done += int(told["moved"])
             if "nats" in told:
-                unit, source = str(told["unit"]), str(told["source"])
-                at = int(unit[:-1]) if unit.endswith("*") else None
-                key = self._keys[unit, source] if at is None else self._joint(at, layers[at], source)
-                nats = None if told["nats"] is None else float(told["nats"])
-                if nats is not None and not math.isfinite(nats):
-                    raise MeasuringFailed(0, (f"{unit} from {source} gives numbers that are none: {nats}",))
-                ledger.add(key, Entry(change=float(told["change"]), nats=nats))
+                self._add(told)
+            total = int(told.get("total", total))
+            done += int(told.get("moved", 0))
             if total:
                 self._progress(done, total, "measuring how much each unit bears")
         raise MeasuringFailed(0, ("it ended before it had measured all units",))
+
+    def _told_before(self) -> Iterator[tuple[str, str, float, float | None]]:
+        """What the ledger has, in the child's words."""
+        ledger = self._ledgers[CHOICE]
+        for choice in self._choices():
+            if (entry := ledger.get(self._keys[choice])) is not None:
+                yield *choice, entry.change, entry.nats
+        for at, units in self._layers().items():
+            for source in self.folders:
+                if at is not None and (entry := ledger.get(self._joint(at, units, source))) is not None:
+                    yield f"{at}*", source, entry.change, entry.nats
+
+    def _add(self, told: Mapping[str, Any]) -> None:
+        """Keep what is told of a choice, or of all units of a layer. Raises MeasuringFailed for what is no number."""
+        unit, source = str(told["unit"]), str(told["source"])
+        at = int(unit[:-1]) if unit.endswith("*") else None
+        key = self._keys[unit, source] if at is None else self._joint(at, self._layers()[at], source)
+        nats = None if told["nats"] is None else float(told["nats"])
+        if nats is not None and not math.isfinite(nats):
+            raise MeasuringFailed(0, (f"{unit} from {source} gives numbers that are none: {nats}",))
+        self._ledgers[CHOICE].add(key, Entry(change=float(told["change"]), nats=nats))
 
     def _is_open(self, at: int | None) -> bool:
         """Whether something of a layer is not known yet."""
