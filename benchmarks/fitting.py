@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mixprec_runtime.fitting.baselines import greedy, random_units
 from mixprec_runtime.fitting.choices import problem_of
 from mixprec_runtime.fitting.solver import least_loss
 from mixprec_runtime.fitting.texts import builtin_text, read_text
@@ -155,7 +155,7 @@ def _compared(names: list[str], folders: Mapping[str, Path], texts: TextsOfFit, 
             most = int(sizes[0] + part * (sizes[1] - sizes[0]))
             ways = _ways(problem, losses, errors, alone, most)
             rows += [_row(label, part, way, measure(way, chosen)) for way, chosen in ways.items()]
-            some = [measure(f"random {seed}", _random(problem, most, seed)) for seed in range(given.random)]
+            some = [measure(f"random {seed}", _random(problem, losses, most, seed)) for seed in range(given.random)]
             rows += [_row(label, part, f"random, mean of {len(some)}", *some)] if some else []
     return rows
 
@@ -230,36 +230,14 @@ def _is_served(problem: Problem, chosen: Mapping[str, str]) -> bool:
     return not any(all(chosen[unit] == source for unit, source in each.choices) for each in problem.forbidden)
 
 
+def _random(problem: Problem, losses: Losses, most: int, seed: int) -> Chosen:
+    found = random_units(problem, losses, budget=most, seed=seed)
+    return dict(found.sources) if found is not None else _smallest(problem)
+
+
 def _greedy(problem: Problem, losses: Losses, most: int) -> Chosen:
-    chosen = _smallest(problem)
-    size = problem.bytes_of(chosen)
-    while True:
-        best: tuple[float, str, Option, int] | None = None
-        for unit in problem.units:
-            was = unit.option(chosen[unit.name])
-            for option in unit.options:
-                more = option.bytes - was.bytes
-                saved = losses.alone[unit.name, was.source] - losses.alone[unit.name, option.source]
-                if saved <= 0 or size + more > most or not _is_served(problem, {**chosen, unit.name: option.source}):
-                    continue
-                rate = saved / max(more, 1e-9)
-                if best is None or rate > best[0]:
-                    best = rate, unit.name, option, more
-        if best is None:
-            return chosen
-        chosen[best[1]] = best[2].source
-        size += best[3]
-
-
-def _random(problem: Problem, most: int, seed: int) -> Chosen:
-    order = [(at, option.source) for at, unit in enumerate(problem.units) for option in unit.options]
-    random.Random(seed).shuffle(order)  # noqa: S311  a figure, no secret
-    chosen = _smallest(problem)
-    for at, source in order:
-        unit = problem.units[at]
-        if unit.option(source).bytes >= unit.option(chosen[unit.name]).bytes:
-            chosen = _raised(problem, chosen, [(at, lambda _, source=source: source)], most)  # type: ignore[misc]
-    return chosen
+    found = greedy(problem, losses, budget=most)
+    return dict(found.sources) if found is not None else _smallest(problem)
 
 
 def _row(sources: str, budget: float | None, way: str, *measured: MeasuredMixture) -> Row:
