@@ -52,9 +52,7 @@ class UnusableText(MixprecError):
         self.found = found
 
     def __str__(self) -> str:
-        return (
-            f"wanted a UTF-8 text to measure on, found {self.found}: {self.path}; without --text a built-in one is used"
-        )
+        return f"wanted a UTF-8 text to measure on, found {self.found}: {self.path}; without one a built-in one is used"
 
 
 def builtin_text(*, judge: bool = False) -> Text:

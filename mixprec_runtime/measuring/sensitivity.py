@@ -92,17 +92,14 @@ class Sensitivity:
             seconds=time.perf_counter() - began,
         )
 
-    def mixture(
-        self, name: str, sources: Mapping[str, str], *, predicted: float | None = None, judged: bool = True
-    ) -> MeasuredMixture:
-        """How a whole choice does on the text for judging, or on that for choosing. Raises MeasuringFailed."""
-        text = JUDGE if judged else CHOICE
-        ledger = self._ledgers[text]
+    def mixture(self, name: str, sources: Mapping[str, str], *, predicted: float | None = None) -> MeasuredMixture:
+        """How a whole choice does on the text for judging. Raises MeasuringFailed."""
+        ledger = self._ledgers[JUDGE]
         key = _digest("mixture", *(self._key(unit, sources[unit.name]) for unit in self.problem.units))
         found = ledger.get(key)
         if found is None or found.nats is None:
             child = self._started(follow=False)
-            child.ask({"name": name, "sources": dict(sources), "text": text})
+            child.ask({"name": name, "sources": dict(sources), "text": JUDGE})
             told = self._answer(child, name)
             found = Entry(change=float(told["divergence"]), nats=float(told["nats"]))
             ledger.add(key, found)
@@ -112,7 +109,7 @@ class Sensitivity:
             bytes=self.problem.bytes_of(sources),
             divergence=found.change,
             nats=found.nats,
-            tokens=self._tokens(text),
+            tokens=self._tokens(JUDGE),
             predicted=predicted,
         )
 

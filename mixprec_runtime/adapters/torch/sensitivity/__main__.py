@@ -11,6 +11,7 @@ __all__ = ["main"]
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ def main(request: Path) -> int:
     """Measure what a request names, then mixtures until nobody asks any more."""
     asked = json.loads(request.read_text(encoding="utf-8"))
     questions: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(questions,), daemon=True).start()
+    threading.Thread(target=_listen, args=(questions, request.parent), daemon=True).start()
     units = [
         UnitChoices(
             name=each["name"], layer=each["layer"], modules={name: tuple(of) for name, of in each["modules"].items()}
@@ -64,10 +65,11 @@ def main(request: Path) -> int:
         _tell(name=question["name"], divergence=apart, nats=nats, tokens=readings[text].ids.numel())
 
 
-def _listen(questions: queue.SimpleQueue[str]) -> None:
-    """Lines of standard input; where that is closed, nobody listens any more."""
+def _listen(questions: queue.SimpleQueue[str], scratch: Path) -> None:
+    """Lines of standard input; where that is closed, nobody listens any more, nor clears away what was asked."""
     for line in sys.stdin:
         questions.put(line)
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(0)
 
 
